@@ -1,0 +1,1 @@
+"""Speech recognition as a service: a recording in, utterances with timed words out."""

@@ -1,0 +1,181 @@
+"""Looks at a model before sherpa-onnx does: where metadata or the token table are wrong, it ends the process.
+
+The lists follow what sherpa-onnx 2.0.1's model classes read with SHERPA_ONNX_READ_META_DATA.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+
+from asr_service.engines.base import Family
+from asr_service.engines.layout import ModelLayout
+from serving.errors import ModelUnavailable
+
+_LFR_NUMBERS = ("vocab_size", "lfr_window_size", "lfr_window_shift")
+_NUMBERS: dict[Family, tuple[tuple[str, str], ...]] = {
+    "whisper": tuple(
+        ("encoder", key)
+        for key in (
+            *("n_mels", "n_text_layer", "n_text_ctx", "n_text_state", "n_vocab", "sot", "eot", "blank_id"),
+            *("translate", "transcribe", "is_multilingual", "no_timestamps", "no_speech"),
+        )
+    ),
+    "transducer": (("decoder", "vocab_size"), ("decoder", "context_size")),
+    "nemo-transducer": tuple(
+        ("encoder", key) for key in ("vocab_size", "subsampling_factor", "pred_rnn_layers", "pred_hidden")
+    ),
+    "nemo-ctc": (("model", "vocab_size"), ("model", "subsampling_factor")),
+    "zipformer-ctc": (),
+    "moonshine": (),
+    "sense-voice": tuple(
+        ("model", key)
+        for key in (
+            *(*_LFR_NUMBERS, "normalize_samples", "with_itn", "without_itn"),
+            *("lang_auto", "lang_zh", "lang_en", "lang_ja", "lang_ko", "lang_yue"),
+        )
+    ),
+    "paraformer": tuple(("model", key) for key in _LFR_NUMBERS),
+}
+_VECTORS: dict[Family, tuple[tuple[str, str], ...]] = {
+    "whisper": (("encoder", "sot_sequence"),),
+    "sense-voice": (("model", "neg_mean"), ("model", "inv_stddev")),
+    "paraformer": (("model", "neg_mean"), ("model", "inv_stddev")),
+}
+_BASE64_TOKENS: frozenset[Family] = frozenset({"whisper", "moonshine"})
+_CTC_BLANKS = frozenset({b"<blk>", b"<eps>", b"<blank>"})
+
+
+def check(layout: ModelLayout) -> None:
+    """Raises ModelUnavailable with the file and the field that sherpa-onnx would stumble over."""
+    for role, key in _NUMBERS[layout.family]:
+        _check_number(layout, role, key)
+    for role, key in _VECTORS.get(layout.family, ()):
+        _check_vector(layout, role, key)
+    if layout.family == "whisper":
+        _check_whisper_languages(layout)
+    if layout.family == "nemo-transducer":
+        _check_feature_dimension(layout)
+    if layout.family == "zipformer-ctc":
+        _check_vocabulary_axis(layout)
+    for role, path in layout.files.items():
+        if path.suffix == ".ort":
+            _check_ort(role, path)
+    _check_tokens(layout, read_tokens(layout.tokens))
+
+
+def read_tokens(path: Path) -> dict[int, bytes]:
+    """The table of tokens.txt: "symbol id" a line, or an id alone where the symbol is a space."""
+    table: dict[int, bytes] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) > 2 or not fields[-1].isdigit():
+            raise ModelUnavailable(f'{path}, line {number}: expected "symbol id"; fetch the model again')
+        table[int(fields[-1])] = fields[0] if len(fields) == 2 else b" "
+    if not table:
+        raise ModelUnavailable(f"{path} is empty; fetch the model again")
+    return table
+
+
+def _check_number(layout: ModelLayout, role: str, key: str) -> None:
+    value = _metadata(layout, role, key)
+    if not value.strip().isdigit():
+        raise _broken(layout, role, f"metadata {key!r} must be a whole number, is {value[:40]!r}")
+
+
+def _check_vector(layout: ModelLayout, role: str, key: str) -> None:
+    value = _metadata(layout, role, key)
+    try:
+        numbers = [float(item) for item in value.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise _broken(
+            layout, role, f"metadata {key!r} must be numbers separated by commas, is {value[:40]!r}"
+        )
+
+
+def _check_whisper_languages(layout: ModelLayout) -> None:
+    if layout.headers["encoder"].metadata["is_multilingual"] == "0":
+        return
+    codes = _metadata(layout, "encoder", "all_language_codes").split(",")
+    tokens = _metadata(layout, "encoder", "all_language_tokens").split(",")
+    if len(codes) != len(tokens) or not all(token.strip().isdigit() for token in tokens):
+        raise _broken(layout, "encoder", "metadata 'all_language_codes' and 'all_language_tokens' disagree")
+
+
+def _check_feature_dimension(layout: ModelLayout) -> None:
+    """NeMo encoders take features of shape (batch, feature, time); metadata may say the second instead."""
+    header = layout.headers["encoder"]
+    shape = next(iter(header.inputs.values()))
+    if not header.metadata.get("feat_dim", "").isdigit() and (len(shape) < 2 or not shape[1]):
+        raise _broken(
+            layout, "encoder", "says its feature dimension neither in metadata 'feat_dim' nor in its input"
+        )
+
+
+def _check_vocabulary_axis(layout: ModelLayout) -> None:
+    shape = next(iter(layout.headers["model"].outputs.values()))
+    if len(shape) != 3:
+        raise _broken(layout, "model", "its first output must be (batch, time, vocabulary)")
+
+
+def _check_ort(role: str, path: Path) -> None:
+    """The identifier of ONNX Runtime's flatbuffer format follows the four bytes of its root offset."""
+    with path.open("rb") as file:
+        if file.read(8)[4:] != b"ORTM":
+            raise ModelUnavailable(f"{path} ({role}) is not in ORT format; fetch the model again")
+
+
+def _check_tokens(layout: ModelLayout, table: dict[int, bytes]) -> None:
+    symbols = set(table.values())
+    if layout.family in _BASE64_TOKENS:
+        _check_base64(layout, table)
+    elif layout.family == "nemo-transducer":
+        expected = int(layout.headers["encoder"].metadata["vocab_size"]) + 1
+        if len(table) != expected or table.get(expected - 1) != b"<blk>":
+            raise _wrong_tokens(layout, f"must hold {expected} tokens with <blk> last, holds {len(table)}")
+    elif layout.family in {"nemo-ctc", "zipformer-ctc"} and not symbols & _CTC_BLANKS:
+        raise _wrong_tokens(layout, "must hold <blk>, <eps> or <blank>")
+    elif layout.family == "paraformer" and b"</s>" not in symbols:
+        raise _wrong_tokens(layout, "must hold </s>")
+    if missing := set(range(_vocabulary_size(layout))) - table.keys():
+        raise _wrong_tokens(
+            layout, f"lacks {len(missing)} of the model's tokens, the first is {min(missing)}"
+        )
+
+
+def _check_base64(layout: ModelLayout, table: dict[int, bytes]) -> None:
+    for token_id, symbol in table.items():
+        try:
+            base64.b64decode(symbol, validate=True)
+        except binascii.Error:
+            raise _wrong_tokens(layout, f"token {token_id} is not base64") from None
+
+
+def _vocabulary_size(layout: ModelLayout) -> int:
+    """Ids that the decoder can emit and then looks up; Whisper and Moonshine skip ids they do not know."""
+    if layout.family in _BASE64_TOKENS:
+        return 0
+    if layout.family == "zipformer-ctc":
+        return next(iter(layout.headers["model"].outputs.values()))[2] or 0
+    role = {"transducer": "decoder", "nemo-transducer": "encoder"}.get(layout.family, "model")
+    return int(layout.headers[role].metadata["vocab_size"])
+
+
+def _metadata(layout: ModelLayout, role: str, key: str) -> str:
+    try:
+        return layout.headers[role].metadata[key]
+    except KeyError:
+        raise _broken(layout, role, f"metadata {key!r} is missing") from None
+
+
+def _broken(layout: ModelLayout, role: str, what: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{layout.files[role]}: {what}; this {layout.family} model was not exported for sherpa-onnx"
+    )
+
+
+def _wrong_tokens(layout: ModelLayout, what: str) -> ModelUnavailable:
+    return ModelUnavailable(f"{layout.tokens} {what}; it belongs to another model, fetch the model again")
