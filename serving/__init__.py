@@ -1,0 +1,1 @@
+"""What the three services share: life cycle, limits, errors, configuration, logs, audio decoding and the model store."""

@@ -1,0 +1,68 @@
+"""Structured logs on standard error: one JSON object a line, or coloured lines for people.
+
+Logs hold ids, sizes, times and tracebacks; never audio, nor text of transcripts. That is why tracebacks are printed
+without local variables.
+"""
+
+import logging
+import sys
+import uuid
+
+import structlog
+from structlog.typing import Processor
+
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "json", "console")
+
+
+def configure(level: str = "info", format: str = "auto") -> None:  # noqa: A002 - the flag's name
+    """Send this process's logs, those of libraries included, to standard error.
+
+    `format` is "json", "console", or "auto": console on a terminal, else JSON.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(format)],
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose lines carry the request id of the call they were written in."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    return logger
+
+
+def bind_request_id(request_id: str) -> None:
+    """Name the current call in all its log lines, those of tasks started from here on included."""
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def current_request_id() -> str:
+    """The id bound for the current call; without one, a new one."""
+    bound = structlog.contextvars.get_contextvars().get("request_id")
+    return str(bound) if bound is not None else uuid.uuid4().hex
+
+
+def _renderers(format: str) -> list[Processor]:  # noqa: A002 - the flag's name
+    if format == "console" or (format == "auto" and sys.stderr.isatty()):
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

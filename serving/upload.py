@@ -1,0 +1,184 @@
+"""The one way a recording is uploaded to any of the services: a config, audio, an explicit end.
+
+The request messages of all services have the same three members, so one reader checks them all.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Generic, Literal, Never, Protocol, TypeVar
+
+from serving import logs
+from serving.config import ServerConfig
+from serving.errors import Abandoned, IdleTooLong, InvalidConfig, InvalidRequest, ProtocolViolation
+
+_MAX_REQUEST_ID_CHARS = 128
+
+# grpc.aio ends the request stream of a cancelled or timed-out call as if the caller had finished; that the call was
+# cancelled shows a moment later.
+_CANCELLATION_GRACE_SECONDS = 0.25
+_CANCELLATION_POLL_SECONDS = 0.01
+
+# Long enough for a message that was sent together with end_of_audio, too short to be noticed by callers who leave the
+# stream open after it.
+_AFTER_END_SECONDS = 0.05
+
+
+class UploadConfig(Protocol):
+    """The config of any service."""
+
+    @property
+    def request_id(self) -> str: ...
+
+
+ConfigT = TypeVar("ConfigT", bound=UploadConfig)
+ConfigT_co = TypeVar("ConfigT_co", bound=UploadConfig, covariant=True)
+
+
+class UploadMessage(Protocol[ConfigT_co]):
+    """A request message of any service."""
+
+    @property
+    def config(self) -> ConfigT_co: ...
+
+    @property
+    def audio(self) -> bytes: ...
+
+    def WhichOneof(self, oneof_group: Literal["message"], /) -> str | None: ...  # noqa: N802 - protobuf's name
+
+    def ByteSize(self) -> int: ...  # noqa: N802 - protobuf's name
+
+
+class CallContext(Protocol):
+    """What is needed of grpc.aio.ServicerContext."""
+
+    def cancelled(self) -> bool: ...
+
+
+class Upload(Generic[ConfigT]):
+    """A recording on its way in; made by `open`, read once through `chunks`."""
+
+    def __init__(self, messages: "_Messages[ConfigT]", config: ConfigT, request_id: str) -> None:
+        self.config = config
+        self.request_id = request_id
+        self._messages = messages
+
+    @classmethod
+    async def open(
+        cls,
+        request_iterator: AsyncIterator[UploadMessage[ConfigT]],
+        context: CallContext,
+        config: ServerConfig,
+    ) -> "Upload[ConfigT]":
+        """Read and check the first message, and bind the request id to the call's log lines.
+
+        Raises ProtocolViolation, InvalidConfig, InvalidRequest (over the message limit), IdleTooLong, Abandoned.
+        """
+        messages = _Messages(request_iterator, context, config)
+        first = await messages.next()
+        kind = first.WhichOneof("message")
+        if kind != "config":
+            raise ProtocolViolation(
+                f"the first message must be the config, but {_named(kind)} came first",
+                field=kind or "message",
+            )
+        request_id = _checked_request_id(first.config.request_id)
+        logs.bind_request_id(request_id)
+        return cls(messages, first.config, request_id)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The recording's bytes as they arrive, never empty, up to end_of_audio.
+
+        Raises ProtocolViolation (no end_of_audio, config twice, an empty message, a message after the end),
+        InvalidRequest (over the message limit), IdleTooLong, Abandoned.
+        """
+        while True:
+            message = await self._messages.next()
+            kind = message.WhichOneof("message")
+            if kind == "audio":
+                if message.audio:
+                    yield message.audio
+            elif kind == "end_of_audio":
+                await self._messages.expect_end()
+                return
+            elif kind == "config":
+                raise ProtocolViolation(
+                    "the config came a second time; it is sent once, first", field="config"
+                )
+            else:
+                raise ProtocolViolation(f"{_named(kind)} came within the audio", field="message")
+
+
+class _Messages(Generic[ConfigT]):
+    """Request messages, one at a time, with what can go wrong while waiting for them."""
+
+    def __init__(
+        self,
+        request_iterator: AsyncIterator[UploadMessage[ConfigT]],
+        context: CallContext,
+        config: ServerConfig,
+    ) -> None:
+        self._iterator = request_iterator
+        self._context = context
+        self._max_bytes = config.max_message_bytes
+        self._max_idle = config.max_idle_seconds
+
+    async def next(self) -> UploadMessage[ConfigT]:
+        """The next message, checked for its size. The clock of idleness runs in here only: not while nobody asks."""
+        try:
+            async with asyncio.timeout(self._max_idle):
+                message = await anext(self._iterator, None)
+        except TimeoutError:
+            raise IdleTooLong(
+                f"no message came for {self._max_idle:g} s; send audio as it is recorded, then end_of_audio"
+            ) from None
+        if message is None:
+            await self._ended_early()
+        self._check_size(message)
+        return message
+
+    async def expect_end(self) -> None:
+        """Refuse a message that came right behind end_of_audio; who leaves the stream open is not waited for."""
+        try:
+            async with asyncio.timeout(_AFTER_END_SECONDS):
+                extra = await anext(self._iterator, None)
+        except TimeoutError:
+            return
+        if extra is not None:
+            kind = extra.WhichOneof("message")
+            raise ProtocolViolation(
+                f"{_named(kind)} came after end_of_audio, which is the last message", field=kind or "message"
+            )
+
+    async def _ended_early(self) -> Never:
+        for _ in range(round(_CANCELLATION_GRACE_SECONDS / _CANCELLATION_POLL_SECONDS)):
+            if self._context.cancelled():
+                raise Abandoned("the call was cancelled before end_of_audio")
+            await asyncio.sleep(_CANCELLATION_POLL_SECONDS)
+        raise ProtocolViolation(
+            "stream ended without end_of_audio; send it after the last audio", field="end_of_audio"
+        )
+
+    def _check_size(self, message: UploadMessage[ConfigT]) -> None:
+        # The limit is told to callers as the audio's length; the few bytes of framing around it are free.
+        is_audio = message.WhichOneof("message") == "audio"
+        size = len(message.audio) if is_audio else message.ByteSize()
+        if size > self._max_bytes:
+            raise InvalidRequest(
+                f"a message holds {size:,} bytes and the limit is {self._max_bytes:,}; send smaller chunks",
+                field="audio" if is_audio else "config",
+            )
+
+
+def _checked_request_id(given: str) -> str:
+    if not given:
+        return logs.current_request_id()
+    if len(given) > _MAX_REQUEST_ID_CHARS or not given.isprintable():
+        raise InvalidConfig(
+            f"request_id must be at most {_MAX_REQUEST_ID_CHARS} printable characters",
+            field="config.request_id",
+        )
+    return given
+
+
+def _named(kind: str | None) -> str:
+    return kind or "an empty message"
