@@ -7,6 +7,7 @@ load gigabytes of weights for it. Field numbers are those of onnx.proto's ModelP
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from os import SEEK_CUR
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,7 +55,7 @@ def _value_info(file: BinaryIO, end: int) -> tuple[str, Shape]:
         if number == 1:
             name = _read(file, field_end).decode("utf-8", "replace")
         elif number == 2:
-            shape.extend(_dimension(file, end) for end in _descend(file, field_end, (1, 2, 1)))
+            shape.extend(_dimension(file, dim_end) for dim_end in _descend(file, field_end, (1, 2, 1)))
     return name, tuple(shape)
 
 
@@ -103,8 +104,10 @@ def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
 def _skip(file: BinaryIO, wire_type: int) -> None:
     if wire_type == _VARINT:
         _varint(file)
+    elif wire_type == _BYTES:
+        file.seek(_varint(file), SEEK_CUR)
     elif wire_type in _FIXED_SIZE:
-        file.seek(_FIXED_SIZE[wire_type], 1)
+        file.seek(_FIXED_SIZE[wire_type], SEEK_CUR)
     else:
         raise ValueError(f"wire type {wire_type} is not of this format")
 
