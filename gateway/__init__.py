@@ -1,0 +1,1 @@
+"""Sends each uploaded recording to recognition and diarization at once, and merges what comes back."""

@@ -1,0 +1,213 @@
+"""The gateway, called from Python.
+
+async with TranscriptionClient("localhost:50050") as client:
+    transcript = Transcript()
+    async for event in client.transcribe(read_file(path), configuration(name=path.name)):
+        transcript.apply(event)
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc import aio
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2
+from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
+
+from gateway.transcript import Transcript
+from serving.status import from_rpc_error
+from serving.times import seconds
+
+__all__ = [
+    "Transcript",
+    "TranscriptionClient",
+    "TranscriptionError",
+    "configuration",
+    "read_file",
+    "read_stream",
+]
+
+CHUNK_BYTES = 128 * 1024
+
+_CHANNEL_OPTIONS: Sequence[tuple[str, str | int]] = (
+    # A four-hour transcript in one message is larger than gRPC's 4 MiB.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
+
+class TranscriptionError(Exception):
+    """The gateway ended a call with a status other than OK.
+
+    `field` is the path of the first field it objects to, empty where it names none; `retry_after` is in seconds,
+    absent where the gateway does not say.
+    """
+
+    def __init__(
+        self, code: grpc.StatusCode, message: str, *, field: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+
+
+class TranscriptionClient:
+    """Calls one gateway: "host:port", "dns:///name:port" or "unix:/path"; encrypted where credentials are given."""
+
+    def __init__(self, address: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self._channel = (
+            aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+            if credentials is None
+            else aio.secure_channel(address, credentials, options=_CHANNEL_OPTIONS)
+        )
+        self._stub = gateway_pb2_grpc.TranscriptionStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def transcribe(
+        self,
+        chunks: AsyncIterable[bytes],
+        config: gateway_pb2.TranscriptionConfig,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the call's deadline, which travels to the servers
+    ) -> AsyncGenerator[gateway_pb2.TranscribeResponse]:
+        """Upload `chunks` and yield events as they come; leaving the iteration cancels the call.
+
+        Raises TranscriptionError, and whatever `chunks` raises.
+        """
+        call = self._stub.Transcribe(timeout=timeout)
+        upload = asyncio.create_task(_upload(call, chunks, config))
+        try:
+            async for event in call:
+                yield event
+        except aio.AioRpcError as error:
+            raise _translated(error) from None
+        except asyncio.CancelledError:
+            # The upload cancels the call when its source fails; then the source's error is the one to tell.
+            if upload.done() and not upload.cancelled() and (failure := upload.exception()):
+                raise failure from None
+            raise
+        finally:
+            call.cancel()
+            upload.cancel()
+            await asyncio.gather(upload, return_exceptions=True)
+
+    async def transcribe_file(
+        self,
+        chunks: AsyncIterable[bytes],
+        config: gateway_pb2.TranscriptionConfig,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the call's deadline, which travels to the servers
+    ) -> gateway_pb2.TranscribeFileResponse:
+        """Upload `chunks` and wait for the whole transcript. Raises TranscriptionError, and what `chunks` raises."""
+        call = self._stub.TranscribeFile(timeout=timeout)
+        try:
+            await call.write(gateway_pb2.TranscribeFileRequest(config=config))
+            async for chunk in chunks:
+                await call.write(gateway_pb2.TranscribeFileRequest(audio=chunk))
+            await call.write(gateway_pb2.TranscribeFileRequest(end_of_audio=audio_pb2.EndOfAudio()))
+            await call.done_writing()
+        except (aio.AioRpcError, asyncio.InvalidStateError):
+            pass  # The gateway ended the call before the upload's end: the answer below says why.
+        except BaseException:
+            call.cancel()
+            raise
+        try:
+            return await call
+        except aio.AioRpcError as error:
+            raise _translated(error) from None
+
+    async def describe(self, *, timeout: float | None = None) -> gateway_pb2.DescribeTranscriptionResponse:  # noqa: ASYNC109
+        """What the gateway has behind it. Raises TranscriptionError."""
+        request = gateway_pb2.DescribeTranscriptionRequest()
+        try:
+            return await self._stub.DescribeTranscription(request, timeout=timeout)
+        except aio.AioRpcError as error:
+            raise _translated(error) from None
+
+
+def configuration(
+    *,
+    name: str = "",
+    pcm: audio_pb2.PcmFormat | None = None,
+    request_id: str = "",
+    language: str = "",
+    speakers: diarization_pb2.SpeakerHints | None = None,
+    final_only: bool = False,
+    accept_partial: bool = False,
+    omit_progress: bool = False,
+) -> gateway_pb2.TranscriptionConfig:
+    """A request for a container file called `name`, or for raw samples where `pcm` says how they are stored."""
+    container = None if pcm is not None else audio_pb2.ContainerFormat(name=name)
+    return gateway_pb2.TranscriptionConfig(
+        audio_format=audio_pb2.AudioFormat(container=container, pcm=pcm),
+        request_id=request_id,
+        language=language,
+        speakers=speakers,
+        results=gateway_pb2.ResultOptions(
+            final_only=final_only, accept_partial=accept_partial, omit_progress=omit_progress
+        ),
+    )
+
+
+async def read_file(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
+    """The file's bytes, piece by piece. Raises OSError."""
+    with await asyncio.to_thread(path.open, "rb") as source:
+        async for chunk in read_stream(source, chunk_bytes=chunk_bytes):
+            yield chunk
+
+
+async def read_stream(source: BinaryIO, *, chunk_bytes: int = CHUNK_BYTES) -> AsyncIterator[bytes]:
+    """Bytes of an open file, or of standard input, as they come. Raises OSError."""
+    # A pipe's buffered reader has read1, which hands over what is there instead of waiting for a whole chunk.
+    read = getattr(source, "read1", source.read)
+    while chunk := await asyncio.to_thread(read, chunk_bytes):
+        yield chunk
+
+
+async def _upload(
+    call: aio.StreamStreamCall[gateway_pb2.TranscribeRequest, gateway_pb2.TranscribeResponse],
+    chunks: AsyncIterable[bytes],
+    config: gateway_pb2.TranscriptionConfig,
+) -> None:
+    try:
+        await call.write(gateway_pb2.TranscribeRequest(config=config))
+        async for chunk in chunks:
+            await call.write(gateway_pb2.TranscribeRequest(audio=chunk))
+        await call.write(gateway_pb2.TranscribeRequest(end_of_audio=audio_pb2.EndOfAudio()))
+        await call.done_writing()
+    except (aio.AioRpcError, asyncio.InvalidStateError):
+        return  # The gateway ended the call before the upload's end: whoever reads the events learns why.
+    except BaseException:
+        call.cancel()
+        raise
+
+
+def _translated(error: aio.AioRpcError) -> TranscriptionError:
+    """The caller's view of a status, rich details included (google.rpc)."""
+    status = from_rpc_error(error)
+    field, retry_after = "", None
+    for detail in status.details:
+        violations, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        if detail.Unpack(violations) and violations.field_violations:
+            field = violations.field_violations[0].field
+        elif detail.Unpack(retry):
+            retry_after = seconds(retry.retry_delay)
+    return TranscriptionError(error.code(), status.message, field=field, retry_after=retry_after)
