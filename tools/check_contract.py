@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from generate_stubs import descriptor_set
+from tools.generate_stubs import descriptor_set
 
 ROOT = Path(__file__).resolve().parent.parent
 BUF = Path(sys.executable).parent / "buf"
@@ -14,7 +14,9 @@ BUF = Path(sys.executable).parent / "buf"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--against", metavar="REVISION", help="git revision whose contract must still be served")
+    parser.add_argument(
+        "--against", metavar="REVISION", help="git revision whose contract must still be served"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder, "contract.binpb")
@@ -26,7 +28,9 @@ def main() -> int:
 
 
 def buf(command: str, image: Path, *flags: str) -> int:
-    return subprocess.run([BUF, command, image, "--config", ROOT / "buf.yaml", *flags], check=False).returncode
+    return subprocess.run(
+        [BUF, command, image, "--config", ROOT / "buf.yaml", *flags], check=False
+    ).returncode
 
 
 def earlier_image(revision: str, folder: Path) -> Path:

@@ -1,0 +1,61 @@
+# Everything a contributor runs. Each target sets up what it needs and may be run again.
+SHELL := /bin/bash
+VENV ?= .venv
+PYTHON ?= $(shell for v in 3.11 3.12 3.13; do p=$$(command -v python$$v) && "$$p" -c '' 2>/dev/null && { echo "$$p"; break; }; done)
+PIP := $(VENV)/bin/python -m pip
+RUN := $(VENV)/bin/python
+TEST_FLAGS ?=
+INSTALL_INPUTS := pyproject.toml hatch_build.py tools/generate_stubs.py $(shell find protos -name '*.proto')
+
+.PHONY: help demo test test-fast check fix bench models breaking clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.runtime ## Transcribe a real recording of two speakers with all three services
+	$(RUN) -m serving.models pull
+	$(RUN) -m tools.demo
+
+test: $(VENV)/.dev ## Run the whole suite, real models included
+	$(RUN) -m serving.models pull
+	$(RUN) -m pytest $(TEST_FLAGS)
+
+test-fast: $(VENV)/.dev ## Run what needs no model weights
+	$(RUN) -m pytest -m "not models" $(TEST_FLAGS)
+
+check: $(VENV)/.dev ## Format, lint, types, contract
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(RUN) -m tools.check_contract $(if $(AGAINST),--against $(AGAINST))
+
+fix: $(VENV)/.dev ## Format, and repair what the linter can
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+breaking: $(VENV)/.dev ## Refuse changes that break callers of the contract at AGAINST (default: the newest tag)
+	$(RUN) -m tools.check_contract --against $(or $(AGAINST),$(shell git describe --tags --abbrev=0 2>/dev/null),HEAD)
+
+bench: $(VENV)/.dev ## Measure Duoscribe against the same models run one after the other
+	$(RUN) -m serving.models pull
+	$(RUN) -m benchmarks.pipeline $(BENCH_FLAGS)
+
+models: $(VENV)/.runtime ## Pull the default models into the cache
+	$(RUN) -m serving.models pull
+
+clean: ## Remove the environment and everything generated
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find protos -name '*_pb2*.py*' -delete
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Duoscribe needs Python 3.11, 3.12 or 3.13; name it with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+
+$(VENV)/.runtime: $(VENV)/bin/python $(INSTALL_INPUTS)
+	$(PIP) install --quiet --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python $(INSTALL_INPUTS)
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
