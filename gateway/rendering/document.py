@@ -1,0 +1,68 @@
+"""A transcript for programs: the JSON that docs/transcript.schema.json describes."""
+
+import json
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from speech.audio.v1.audio_pb2 import ModelInfo
+from speech.gateway.v1.gateway_pb2 import AttributedWord, Segment, TranscribeFileResponse
+
+from gateway.rendering.clock import milliseconds
+
+JsonObject = dict[str, Any]
+
+
+def _seconds(duration: Duration) -> float:
+    return milliseconds(duration) / 1000
+
+
+def _word(word: AttributedWord) -> JsonObject:
+    return {
+        "text": word.text,
+        "start": _seconds(word.start),
+        "end": _seconds(word.end),
+        "confidence": round(word.confidence, 4) if word.HasField("confidence") else None,
+        "speaker": word.speaker or None,
+    }
+
+
+def _segment(segment: Segment) -> JsonObject:
+    return {
+        "id": segment.segment_id,
+        "start": _seconds(segment.span.start),
+        "end": _seconds(segment.span.end),
+        "speaker": segment.speaker or None,
+        "text": segment.text,
+        "words": [_word(word) for word in segment.words],
+    }
+
+
+def _model(model: ModelInfo) -> JsonObject:
+    return {
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "license": model.license or None,
+        "engine": model.engine,
+        "provider": model.provider,
+    }
+
+
+def transcript_document(transcript: TranscribeFileResponse) -> JsonObject:
+    """The transcript as plain values: times in seconds to the millisecond, null for what is not known."""
+    completed = transcript.completed
+    return {
+        "duration": _seconds(completed.duration),
+        "speakers": list(completed.speakers),
+        "segments": [_segment(segment) for segment in transcript.segments],
+        "models": {model.role: _model(model) for model in completed.models},
+    }
+
+
+def render_json(transcript: TranscribeFileResponse) -> str:
+    """Indented JSON, with every letter as itself."""
+    return json.dumps(transcript_document(transcript), ensure_ascii=False, indent=2) + "\n"
+
+
+def render_json_line(transcript: TranscribeFileResponse) -> str:
+    """The same in a single line, for several transcripts one after the other (JSON Lines)."""
+    return json.dumps(transcript_document(transcript), ensure_ascii=False, separators=(",", ":")) + "\n"
