@@ -14,6 +14,8 @@ from structlog.typing import Processor
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "json", "console")
 
+MAX_REQUEST_ID_CHARS = 128
+
 
 def configure(level: str = "info", format: str = "auto") -> None:  # noqa: A002 - the flag's name
     """Send this process's logs, those of libraries included, to standard error.
@@ -47,8 +49,18 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     return logger
 
 
+def is_request_id(text: str) -> bool:
+    """Whether a caller's name for a recording may stand in logs: 1 to MAX_REQUEST_ID_CHARS printable characters."""
+    return 0 < len(text) <= MAX_REQUEST_ID_CHARS and text.isprintable()
+
+
+def bind_call(method: str, request_id: str | None) -> None:
+    """Name the current call in all its log lines; without an id one is made up."""
+    structlog.contextvars.bind_contextvars(method=method, request_id=request_id or uuid.uuid4().hex)
+
+
 def bind_request_id(request_id: str) -> None:
-    """Name the current call in all its log lines, those of tasks started from here on included."""
+    """Rename the current call in all its log lines, those of tasks started from here on included."""
     structlog.contextvars.bind_contextvars(request_id=request_id)
 
 

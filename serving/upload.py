@@ -11,8 +11,6 @@ from serving import logs
 from serving.config import ServerConfig
 from serving.errors import Abandoned, IdleTooLong, InvalidConfig, InvalidRequest, ProtocolViolation
 
-_MAX_REQUEST_ID_CHARS = 128
-
 # grpc.aio ends the request stream of a cancelled or timed-out call as if the caller had finished; that the call was
 # cancelled shows a moment later.
 _CANCELLATION_GRACE_SECONDS = 0.25
@@ -172,9 +170,9 @@ class _Messages(Generic[ConfigT]):
 def _checked_request_id(given: str) -> str:
     if not given:
         return logs.current_request_id()
-    if len(given) > _MAX_REQUEST_ID_CHARS or not given.isprintable():
+    if not logs.is_request_id(given):
         raise InvalidConfig(
-            f"request_id must be at most {_MAX_REQUEST_ID_CHARS} printable characters",
+            f"request_id must be at most {logs.MAX_REQUEST_ID_CHARS} printable characters",
             field="config.request_id",
         )
     return given

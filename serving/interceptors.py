@@ -1,0 +1,199 @@
+"""What happens around every call: is there room for it, and what does its failure look like from outside."""
+
+import asyncio
+import functools
+import inspect
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, Never, TypeAlias, cast
+
+import grpc
+from google.rpc import code_pb2, status_pb2
+from grpc_status import rpc_status
+
+from serving import errors, logs
+from serving.status import members_of, to_status
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+# A handler's work on one call, ready to run.
+Call: TypeAlias = Callable[[], Awaitable[Any]]
+
+_RETRY_AFTER_SECONDS = 1.0
+
+_log = logs.get_logger(__name__)
+
+
+class _AroundCalls(grpc.aio.ServerInterceptor):
+    """Runs `around` in place of every call, whatever the kind of its handler."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        work = _as_coroutine_function(handler)
+        uploads = handler.request_streaming
+
+        async def handle(request: Any, context: Context) -> Any:
+            call = functools.partial(work, request, context)
+            return await self.around(call, context, method=handler_call_details.method, uploads=uploads)
+
+        return _remade(handler, handle)
+
+    @abstractmethod
+    async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:
+        """Await `call()`, or refuse to. `uploads` tells whether the caller streams."""
+
+
+class ErrorInterceptor(_AroundCalls):
+    """Ends failed calls with the status of `serving.status`, and names every call in its log lines."""
+
+    async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:  # noqa: ARG002
+        logs.bind_call(method, _request_id_in_metadata(context))
+        try:
+            return await call()
+        except Exception as error:  # noqa: BLE001 - this is the edge; bugs are logged with their traceback
+            await _end(context, error)
+
+
+class AdmissionInterceptor(_AroundCalls):
+    """Lets calls in while the service is loaded and has room.
+
+    Counted are the calls that upload; others only need the models. Health and reflection always pass.
+    """
+
+    def __init__(self, max_streams: int) -> None:
+        self._max_streams = max_streams
+        self._loaded = False
+        self._draining = False
+        self._cut = False
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Uploading calls whose handler runs."""
+        return len(self._streams)
+
+    def open(self) -> None:
+        """The models are loaded."""
+        self._loaded = True
+
+    def drain(self) -> None:
+        """From now on refuse calls that upload."""
+        self._draining = True
+
+    async def wait_empty(self) -> None:
+        await self._empty.wait()
+
+    def cut(self) -> None:
+        """End the calls in flight with Draining, which tells their callers to go elsewhere."""
+        self._cut = True
+        for task in self._streams:
+            task.cancel()
+
+    async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:  # noqa: ARG002
+        if method.startswith("/grpc."):
+            return await call()
+        if not self._loaded and not self._draining:
+            raise errors.Loading("the models are still loading; try again shortly, or another replica")
+        if not uploads:
+            return await call()
+        return await self._stream(call)
+
+    async def _stream(self, call: Call) -> Any:
+        self._check_room()
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._streams.add(task)
+        self._empty.clear()
+        try:
+            return await call()
+        except asyncio.CancelledError:
+            if not self._cut:
+                raise
+            task.uncancel()
+            raise errors.Draining("the service shut down before it was done; call another replica") from None
+        finally:
+            self._streams.discard(task)
+            if not self._streams:
+                self._empty.set()
+
+    def _check_room(self) -> None:
+        if self._draining:
+            raise errors.Draining("the service is shutting down; call another replica")
+        if len(self._streams) >= self._max_streams:
+            raise errors.Overloaded(
+                f"all {self._max_streams} places for recordings are taken; try again later, or another replica",
+                retry_after=_RETRY_AFTER_SECONDS,
+            )
+
+
+async def _end(context: Context, error: Exception) -> Never:
+    """Send the status of `error`. Ends in AbortError, by which grpc.aio knows that a status was sent."""
+    members = list(members_of(error))
+    for member in members:
+        if isinstance(member, grpc.aio.AbortError):  # the handler sent a status of its own
+            raise member
+    status = to_status(error)
+    code = code_pb2.Code.Name(status.code)
+    if all(isinstance(member, errors.DuoscribeError) for member in members):
+        _log.info("call failed", code=code, reason=status.message)
+    else:
+        _log.error("call failed by a bug", code=code, exc_info=error)
+    await _abort(context, status)
+
+
+async def _abort(context: Context, status: status_pb2.Status) -> Never:
+    try:
+        await context.abort_with_status(rpc_status.to_status(status))
+    except grpc.aio.AbortError:
+        raise
+    except Exception as failure:
+        # The call is gone already, so nobody is left to be told; grpc.aio takes a cancellation in silence.
+        _log.debug("the status found no receiver", exc_info=failure)
+        raise asyncio.CancelledError from failure
+
+
+def _request_id_in_metadata(context: Context) -> str | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == "x-request-id" and isinstance(value, str) and logs.is_request_id(value):
+            return value
+    return None
+
+
+def _as_coroutine_function(handler: Handler) -> Callable[[Any, Context], Awaitable[Any]]:
+    function = _function(handler)
+    if not inspect.isasyncgenfunction(function):
+        return cast("Callable[[Any, Context], Awaitable[Any]]", function)
+
+    async def write_all(request: Any, context: Context) -> None:
+        async with aclosing(function(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return write_all
+
+
+def _function(handler: Handler) -> Callable[..., Any]:
+    functions = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
+    return next(function for function in functions if function is not None)
+
+
+def _remade(handler: Handler, function: Callable[[Any, Context], Awaitable[Any]]) -> Handler:
+    makers: dict[tuple[bool, bool], Callable[..., Handler]] = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    return makers[handler.request_streaming, handler.response_streaming](
+        function,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )

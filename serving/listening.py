@@ -1,0 +1,87 @@
+"""Where a server listens, and the transport's settings."""
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+import grpc
+
+from serving.config import ServerConfig
+
+# Callers may ping every 20 s to keep a connection alive through middleboxes; clocks and queues take their share of it.
+_MIN_PING_INTERVAL_MS = 15_000
+
+# A caller whose machine vanished is noticed after these two, and its place is free again.
+_KEEPALIVE_INTERVAL_MS = 60_000
+_KEEPALIVE_TIMEOUT_MS = 20_000
+
+# Messages up to this many times the limit arrive, to be refused with a message that says so; the transport cuts larger ones.
+_TRANSPORT_HEADROOM = 4
+
+_MAX_UNIX_PATH_BYTES = 107
+
+
+def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
+    """What the C core is told."""
+    options = [
+        ("grpc.max_receive_message_length", _TRANSPORT_HEADROOM * config.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_INTERVAL_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        # Two servers on one port would share its callers at random; the second shall fail to start instead.
+        ("grpc.so_reuseport", 0),
+    ]
+    if config.max_connection_age_seconds:
+        options.append(("grpc.max_connection_age_ms", round(config.max_connection_age_seconds * 1000)))
+    return options
+
+
+def listen(server: grpc.aio.Server, address: str) -> str:
+    """Bind to HOST:PORT or unix:PATH, and say where: port 0 becomes the port that was found.
+
+    Raises OSError where that is impossible, and for a socket file that a live process listens on; a stale one is
+    replaced.
+    """
+    path = socket_path(address)
+    if path is not None:
+        _check_socket_path(path)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(
+            f"cannot listen on {address}: in use, not an address of this machine, or malformed"
+        ) from error
+    return address if path is not None else f"{address.rpartition(':')[0]}:{port}"
+
+
+def socket_path(address: str) -> Path | None:
+    """The file of a unix: address."""
+    scheme, _, path = address.partition(":")
+    return Path(path.removeprefix("//")) if scheme == "unix" else None
+
+
+def _check_socket_path(path: Path) -> None:
+    if len(os.fsencode(path)) > _MAX_UNIX_PATH_BYTES:
+        raise OSError(errno.ENAMETOOLONG, f"a socket's path may have {_MAX_UNIX_PATH_BYTES} bytes", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the socket's folder does not exist", str(path.parent))
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way", str(path))
+    if _is_alive(path):
+        raise OSError(errno.EADDRINUSE, "another process listens on this socket", str(path))
+    path.unlink()
+
+
+def _is_alive(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        return True

@@ -1,0 +1,180 @@
+"""A service's life: bind, load, serve, drain, stop.
+
+The port is bound and health answers NOT_SERVING before the models are loaded, so that whoever starts the process knows
+where it is and can watch it get ready.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from serving import health, logs, process
+from serving.config import ServerConfig
+from serving.errors import DuoscribeError
+from serving.health import Health
+from serving.interceptors import AdmissionInterceptor, ErrorInterceptor
+from serving.listening import channel_options, listen
+
+# Last statuses reach the wire after their handlers have returned. Open health watches get the same.
+_STOP_GRACE_SECONDS = 0.5
+# After the calls have ended, what may still take time.
+_CLOSE_SECONDS = 10.0
+
+_log = logs.get_logger(__name__)
+
+
+class Service(Protocol):
+    """What differs between the three services."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Full proto names of the gRPC services it implements ("speech.asr.v1.SpeechRecognition")."""
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add its servicers; called once, before the port is bound."""
+
+    async def start(self) -> None:
+        """Load and warm the models. Runs once, while the port is open; may be cancelled."""
+
+    async def close(self) -> None:
+        """Let go of everything. Runs once, after the last call, even where `start` failed or was cancelled."""
+
+
+class RunningServer:
+    """A server whose port is bound and whose models are loading or loaded; made by `running`.
+
+    `address` is "HOST:PORT" or "unix:PATH"; `serving` is set once the models are loaded and warm.
+    """
+
+    def __init__(
+        self, address: str, service: Service, server: grpc.aio.Server, calls: "_Calls", drain_seconds: float
+    ) -> None:
+        self.address = address
+        self.serving = asyncio.Event()
+        self._service = service
+        self._server = server
+        self._calls = calls
+        self._drain_seconds = drain_seconds
+        self._loading = asyncio.create_task(self._load())
+
+    async def wait_serving(self) -> None:
+        """Wait for the models. Raises what kept them from loading, where `serving` would never be set."""
+        await asyncio.shield(self._loading)
+
+    async def stop(self) -> None:
+        """Tell health first, refuse new recordings, let those in flight finish within the deadline, and close."""
+        await self._drain()
+        self._loading.cancel()
+        await asyncio.wait({self._loading})
+        await self._server.stop(_STOP_GRACE_SECONDS)
+        await self._close_service()
+        _log.info("stopped")
+
+    async def _load(self) -> None:
+        started = time.monotonic()
+        await self._service.start()
+        self._calls.admission.open()
+        await self._calls.health.serve()
+        self.serving.set()
+        _log.info("serving", address=self.address, load_seconds=round(time.monotonic() - started, 3))
+
+    async def _drain(self) -> None:
+        admission = self._calls.admission
+        await self._calls.health.drain()
+        admission.drain()
+        _log.info("draining", streams=admission.in_flight, at_most_seconds=self._drain_seconds)
+        try:
+            async with asyncio.timeout(self._drain_seconds):
+                await admission.wait_empty()
+        except TimeoutError:
+            _log.warning("cutting recordings that did not finish in time", streams=admission.in_flight)
+            admission.cut()
+
+    async def _close_service(self) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._service.close()
+        except Exception as error:  # noqa: BLE001 - the process ends all the same
+            _log.error("the service did not close well", exc_info=error)
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """What stands between callers and the servicers."""
+
+    health: Health
+    admission: AdmissionInterceptor
+
+
+@asynccontextmanager
+async def running(service: Service, config: ServerConfig) -> AsyncIterator[RunningServer]:
+    """Serve from the port being bound, while the models load, until the context ends; then drain and stop.
+
+    Raises OSError where `config.address` cannot be bound. Await `wait_serving` to learn whether the models loaded.
+    """
+    calls = _Calls(Health(service.names), AdmissionInterceptor(config.max_streams))
+    server = grpc.aio.server(
+        interceptors=[ErrorInterceptor(), calls.admission], options=channel_options(config)
+    )
+    await calls.health.register(server)
+    service.register(server)
+    reflection.enable_server_reflection(
+        (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    address = listen(server, config.address)
+    await server.start()
+    running_server = RunningServer(address, service, server, calls, config.drain_seconds)
+    try:
+        yield running_server
+    finally:
+        await running_server.stop()
+
+
+def run(service: Service, config: ServerConfig) -> int:
+    """Serve until SIGTERM or SIGINT, and give the process's exit code: 0, or 1 if the service could not start.
+
+    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}; everything else, what
+    libraries print included, goes to standard error. A second signal ends the process at once, with code 1.
+    """
+    logs.configure(config.log_level, config.log_format)
+    return asyncio.run(_main(service, config, process.claim_stdout()))
+
+
+async def _main(service: Service, config: ServerConfig, announce: Callable[[str], None]) -> int:
+    signalled = process.watch_signals()
+    code = 1
+    try:
+        async with running(service, config) as server:
+            announce(json.dumps({"address": server.address}))
+            code = await _until_signalled(server, signalled)
+    except OSError as error:
+        _log.error("cannot listen", address=config.address, reason=str(error))
+    process.leave_threads_behind(code)
+    return code
+
+
+async def _until_signalled(server: RunningServer, signalled: asyncio.Event) -> int:
+    loading = asyncio.create_task(server.wait_serving())
+    signal = asyncio.create_task(signalled.wait())
+    await asyncio.wait((loading, signal), return_when=asyncio.FIRST_COMPLETED)
+    if loading.done() and (error := loading.exception()):
+        signal.cancel()
+        _log_load_failure(error)
+        return 1
+    await signal
+    loading.cancel()
+    return 0
+
+
+def _log_load_failure(error: BaseException) -> None:
+    if isinstance(error, DuoscribeError):
+        _log.error("the service could not start", reason=error.message)
+    else:
+        _log.error("the service could not start", exc_info=error)
