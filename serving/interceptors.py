@@ -1,5 +1,7 @@
 """What happens around every call: is there room for it, and what does its failure look like from outside."""
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import inspect
@@ -16,7 +18,8 @@ from serving import errors, logs
 from serving.status import members_of, to_status
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+# Generic in its stub only.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 # A handler's work on one call, ready to run.
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 
