@@ -1,0 +1,127 @@
+"""`duoscribe models`: what there is, fetch it, where it lies."""
+
+from __future__ import annotations
+
+import sys
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from serving.errors import ModelUnavailable
+from serving.models.manifest import Entry
+from serving.models.pull import Update
+from serving.models.store import ModelStore
+
+
+@click.group()
+def models() -> None:
+    """Models: list what there is, pull what is needed, show where it lies.
+
+    They are kept in ~/.cache/duoscribe, or where DUOSCRIBE_CACHE says.
+    """
+
+
+@models.command("list")
+def list_models() -> None:
+    """Every model by name, with its role, licence, size and whether it has been pulled.
+
+    The size is that of a pulled model on disk, otherwise of its published files.
+    """
+    store = ModelStore()
+    if not sys.stdout.isatty():
+        for entry in store.entries():
+            click.echo("\t".join(_row(store, entry)))
+        return
+    table = Table("name", "role", "licence", "size", "pulled", "what it is", box=None)
+    for entry in store.entries():
+        table.add_row(*_row(store, entry))
+    Console().print(table)
+
+
+@models.command("pull")
+@click.argument("names", nargs=-1)
+@click.option("--all-default", is_flag=True, help="The default set, besides the models named.")
+def pull_models(names: tuple[str, ...], *, all_default: bool) -> None:
+    """Fetch models, check them, and convert them into the cache; without NAMES, the default set.
+
+    Can be repeated: what is there and whole is left alone, and needs no network.
+    """
+    store = ModelStore()
+    chosen = dict.fromkeys((*names, *(store.default_names() if all_default or not names else ())))
+    try:
+        if sys.stderr.isatty():
+            with Bars() as bars:
+                store.pull(chosen, bars)
+        else:
+            store.pull(chosen, Lines())
+    except ModelUnavailable as error:
+        raise click.ClickException(error.message) from error
+
+
+@models.command("path")
+@click.argument("name")
+def show_path(name: str) -> None:
+    """The folder of a pulled model, on standard output."""
+    try:
+        click.echo(ModelStore().path(name))
+    except ModelUnavailable as error:
+        raise click.ClickException(error.message) from error
+
+
+class Bars:
+    """A bar for each model, on a terminal."""
+
+    def __init__(self) -> None:
+        columns = (
+            TextColumn("{task.fields[name]}"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+        )
+        self._display = Progress(*columns, console=Console(stderr=True))
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._display.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._display.stop()
+
+    def __call__(self, update: Update) -> None:
+        if update.name not in self._tasks:
+            self._tasks[update.name] = self._display.add_task(update.activity, total=1.0, name=update.name)
+        task = self._tasks[update.name]
+        self._display.update(task, description=update.activity, completed=update.fraction)
+
+
+class Lines:
+    """A line for each new activity, for logs."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, str] | None = None
+
+    def __call__(self, update: Update) -> None:
+        if (update.name, update.activity) != self._last:
+            self._last = (update.name, update.activity)
+            click.echo(f"{update.name}: {update.activity}", err=True)
+
+
+def _row(store: ModelStore, entry: Entry) -> tuple[str, ...]:
+    pulled = store.has(entry)
+    size = (
+        sum((store.path(entry.name) / name).stat().st_size for name in entry.outputs)
+        if pulled
+        else entry.download_size
+    )
+    return (
+        entry.name,
+        entry.role,
+        entry.license,
+        f"{size / 1e6:.0f} MB",
+        "yes" if pulled else "no",
+        entry.summary,
+    )

@@ -1,0 +1,1 @@
+"""Recipes that turn published weights into the files that the services load; run in a process of their own."""
