@@ -1,0 +1,177 @@
+"""Recordings in a container, by FFmpeg through PyAV. Everything here runs in the decoding thread."""
+
+import errno
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.format import Flags
+from av.stream import Disposition
+from speech.audio.v1 import audio_pb2
+
+from serving.audio.completeness import Completeness
+from serving.audio.head import HeadReader, index_comes_late, is_iso_media, promised_seconds
+from serving.errors import InvalidAudio, Unavailable
+from serving.times import duration
+
+# Self-describing formats that hold their sound in one file. Left out of what FFmpeg knows: playlists and scripts,
+# which make it open what else they name, and formats that it takes text and pictures for.
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,ircam,loas,matroska,webm,mov,mp4,m4a,3gp,"
+    "3g2,mj2,mp2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qcp,rm,sox,tak,tta,voc,w64,wav,wv"
+)
+_OPTIONS = {
+    "format_whitelist": _FORMATS,
+    "protocol_whitelist": "none",
+    # How much is read before the first sound comes out; enough to find it in between a video's pictures.
+    "probesize": str(64 * 1024),
+    # WAV and the like: a packet is at most so many bytes.
+    "max_size": str(64 * 1024),
+}
+_READ_BYTES = 32 * 1024
+
+_NOT_AUDIO = (
+    "the upload is not a recording in a known format; send WAV, FLAC, MP3, Ogg, MP4/M4A or WebM, "
+    "or describe raw samples in config.audio_format.pcm"
+)
+_NO_INDEX = (
+    "the MP4 file's index is missing, so its end was not sent or it was never finished; send the whole file"
+)
+
+
+class Readable(Protocol):
+    """What FFmpeg reads from; seekable where it has seek and tell."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class ContainerReader:
+    """An opened container and the stream in it that is decoded."""
+
+    def __init__(self, container: InputContainer, promised: float | None) -> None:
+        """`promised` is the length that the header gives, where FFmpeg does not tell."""
+        self._container = container
+        self._stream = _sound(container)
+        self.completeness = Completeness(self._stream.codec_context.name, promised or self._declared())
+
+    @property
+    def origin(self) -> float | None:
+        """The stamp of the recording's start, in seconds."""
+        start = self._container.start_time
+        return None if start is None else start / av.time_base
+
+    @property
+    def restarts(self) -> bool:
+        """Whether stamps may start anew within the file."""
+        return Flags.ts_discont in Flags(self._container.format.flags)
+
+    def frames(self, on_loss: Callable[[], None]) -> Iterator[av.AudioFrame]:
+        """In order. `on_loss` is called where a packet could not be decoded. Raises InvalidAudio."""
+        for packet in self._packets():
+            try:
+                decoded = packet.decode()
+            except av.FFmpegError:
+                on_loss()
+                self.completeness.lose(_seconds(packet))
+                continue
+            for frame in decoded:
+                if frame.samples:
+                    self.completeness.hear(frame.samples / frame.sample_rate)
+                    yield frame
+
+    def info(self, first: av.AudioFrame) -> audio_pb2.RecordingInfo:
+        declared = self.completeness.declared
+        return audio_pb2.RecordingInfo(
+            container=self._container.format.name,
+            codec=self._stream.codec_context.codec.canonical_name,
+            sample_rate_hz=first.sample_rate,
+            channels=first.layout.nb_channels,
+            declared_duration=None if declared is None else duration(declared),
+        )
+
+    def _packets(self) -> Iterator["av.Packet[AudioStream]"]:
+        try:
+            yield from self._container.demux(self._stream)
+        except av.FFmpegError:
+            self.completeness.break_off()
+
+    def _declared(self) -> float | None:
+        if self._stream.duration and self._stream.time_base:
+            return max(0.0, float(self._stream.duration * self._stream.time_base)) or None
+        # The whole file's length, that is its pictures' too.
+        if self._container.duration and not self._container.streams.video:
+            return max(0.0, self._container.duration / av.time_base) or None
+        return None
+
+
+@contextmanager
+def opened(read: Callable[[int], bytes]) -> Iterator[ContainerReader]:
+    """Find out what the bytes are. `read` blocks, and returns nothing at the end. Raises InvalidAudio, Unavailable."""
+    head = HeadReader(read)
+    if not head.peek(1):
+        raise InvalidAudio("the upload holds no bytes; send the recording before end_of_audio")
+    promised = promised_seconds(head)
+    with _seekable_if_needed(head) as source, _opened_by_ffmpeg(source, is_iso_media(head)) as container:
+        yield ContainerReader(container, promised)
+    # What follows the sound is of no interest, but that the upload comes to its proper end is.
+    while head.read(_READ_BYTES):
+        pass
+
+
+@contextmanager
+def _seekable_if_needed(head: HeadReader) -> Iterator[Readable]:
+    if not (is_iso_media(head) and index_comes_late(head)):
+        yield head
+        return
+    with tempfile.TemporaryFile(prefix="duoscribe-upload-") as file:
+        try:
+            while piece := head.read(_READ_BYTES):
+                file.write(piece)
+            file.seek(0)
+        except OSError as error:
+            raise _storage_error(error) from error
+        yield file
+
+
+@contextmanager
+def _opened_by_ffmpeg(source: Readable, iso_media: bool) -> Iterator[InputContainer]:
+    try:
+        container = av.open(source, "r", options=_OPTIONS, buffer_size=_READ_BYTES)
+    except av.FFmpegError as error:
+        raise InvalidAudio(_NO_INDEX if iso_media else _NOT_AUDIO) from error
+    with container:
+        yield container
+
+
+def _sound(container: InputContainer) -> AudioStream:
+    """The stream marked as default, else the first."""
+    streams = container.streams.audio
+    if not streams:
+        raise InvalidAudio(
+            "the recording has pictures but no sound; send one with an audio track"
+            if container.streams.video
+            else "the recording has no audio track; send one that does"
+        )
+    stream = next((stream for stream in streams if stream.disposition & Disposition.default), streams[0])
+    if stream.codec_context is None:
+        raise InvalidAudio(
+            "the recording's sound is coded in a way that cannot be decoded; convert it to WAV or FLAC"
+        )
+    # Threads are for recordings, not for frames.
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _seconds(packet: "av.Packet[AudioStream]") -> float:
+    # A typical frame where the container does not tell.
+    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.02
+
+
+def _storage_error(error: OSError) -> Exception:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return Unavailable("the service's disk for temporary files is full; its operator must make room")
+    return error

@@ -1,0 +1,100 @@
+"""The door: an upload's bytes in, blocks of mono 16 kHz samples out, while the upload is still running."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from speech.audio.v1 import audio_pb2
+
+from serving.audio import container, pcm
+from serving.audio.blocks import BlockWriter, check_length
+from serving.audio.clock import Clock
+from serving.audio.converter import Converter
+from serving.audio.samples import Samples
+from serving.audio.worker import DecodingThread
+from serving.errors import InvalidConfig
+
+_Announce = Callable[[audio_pb2.RecordingInfo], None]
+_Read = Callable[[int], bytes]
+
+
+class Recording:
+    """A recording that is being received and decoded."""
+
+    def __init__(self, info: audio_pb2.RecordingInfo, blocks: AsyncIterator[Samples]) -> None:
+        self.info = info
+        self._blocks = blocks
+
+    def blocks(self) -> AsyncIterator[Samples]:
+        """The samples in order, in blocks of at most MAX_BLOCK_SAMPLES; whole blocks while the upload is fast, smaller
+        ones rather than late ones while it is slow. To be gone through once.
+
+        Raises InvalidAudio, RecordingTooLong, and whatever the upload raises.
+        """
+        return self._blocks
+
+
+@asynccontextmanager
+async def open_recording(
+    audio_format: audio_pb2.AudioFormat, chunks: AsyncIterator[bytes], *, max_seconds: float
+) -> AsyncIterator[Recording]:
+    """Decode what `chunks` brings; reads as far as the first sound before it returns.
+
+    The number of samples is round(SAMPLE_RATE * duration), whatever the rate of the recording. Raises InvalidConfig,
+    InvalidAudio, RecordingTooLong, Unavailable (no disk space for an MP4 that must be kept whole), and whatever
+    `chunks` raises. Leaving early ends all work at once.
+    """
+    if audio_format.WhichOneof("format") is None:
+        raise InvalidConfig(
+            "say how the audio is to be read: container for files, pcm for raw samples",
+            field="config.audio_format",
+        )
+    if audio_format.WhichOneof("format") == "container":
+        decode = partial(_decode_container, max_seconds)
+    else:
+        layout = pcm.RawLayout.checked(audio_format.pcm)
+        if layout.is_output_format:
+            yield Recording(layout.info, pcm.ready_blocks(layout, chunks, max_seconds=max_seconds))
+            return
+        decode = partial(_decode_raw, layout)
+    thread = DecodingThread(decode, chunks, max_seconds=max_seconds)
+    try:
+        yield Recording(await _info(thread), _blocks(thread))
+    finally:
+        await thread.close()
+
+
+async def _info(thread: DecodingThread) -> audio_pb2.RecordingInfo:
+    info = await thread.take()
+    if not isinstance(info, audio_pb2.RecordingInfo):
+        raise TypeError("the decoder wrote sound before it said what it is")
+    return info
+
+
+async def _blocks(thread: DecodingThread) -> AsyncIterator[Samples]:
+    while (block := await thread.take()) is not None:
+        if not isinstance(block, audio_pb2.RecordingInfo):
+            yield block
+
+
+def _decode_raw(layout: pcm.RawLayout, read: _Read, announce: _Announce, writer: BlockWriter) -> None:
+    announce(layout.info)
+    converter = Converter(writer, Clock(0.0, restarts=False))
+    for frame in pcm.frames(layout, read):
+        converter.add(frame)
+    converter.finish()
+
+
+def _decode_container(max_seconds: float, read: _Read, announce: _Announce, writer: BlockWriter) -> None:
+    with container.opened(read) as reader:
+        check_length(reader.completeness.at_least, max_seconds)
+        clock = Clock(reader.origin, restarts=reader.restarts)
+        converter = Converter(writer, clock)
+        announced = False
+        for frame in reader.frames(clock.expect_loss):
+            if not announced:
+                announce(reader.info(frame))
+                announced = True
+            converter.add(frame)
+        converter.finish()
+        reader.completeness.check(converter.seconds)
