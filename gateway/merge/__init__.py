@@ -1,0 +1,33 @@
+"""Words and turns in, speaker-attributed segments out. Pure: no I/O, no clock, no asyncio.
+
+data          what goes in and comes out; times are whole nanoseconds, as on the wire, so that nothing is rounded
+timeline      turns, and how to find those near a word
+attribution   whose word it is
+runs          where one segment ends and the next begins
+previews      which segments were sent before they were final, and what takes their place
+merger        the whole: what can be said now, and what nothing later can change
+"""
+
+from gateway.merge.data import (
+    FOREVER,
+    SECOND,
+    AttributedWord,
+    MergeOptions,
+    Segment,
+    Turn,
+    TurnsPatch,
+    Word,
+)
+from gateway.merge.merger import Merger
+
+__all__ = [
+    "FOREVER",
+    "SECOND",
+    "AttributedWord",
+    "MergeOptions",
+    "Merger",
+    "Segment",
+    "Turn",
+    "TurnsPatch",
+    "Word",
+]

@@ -1,0 +1,89 @@
+"""What merging takes and gives. All times are nanoseconds from the start of the recording."""
+
+from dataclasses import dataclass
+
+SECOND = 1_000_000_000
+
+# Later than any recording ends.
+FOREVER = 1 << 62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeOptions:
+    """Where words and segments are divided."""
+
+    # How far a word without a turn of its own looks for one.
+    nearest_turn: int = SECOND // 2
+    # The shortest turn that one word between two words of others keeps.
+    min_exclusive_turn: int = SECOND // 4
+    # The longest pause within a segment.
+    max_pause: int = SECOND
+    # How long a segment gets before it is divided at the end of a sentence.
+    sentence_after: int = 15 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as it was recognised; `timing` is the contract's WordTiming."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float | None = None
+    timing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One person speaking."""
+
+    start: int
+    end: int
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnsPatch:
+    """A change to the turns known so far: those that start at or after `since` are replaced.
+
+    Before `horizon` no turn means that nobody spoke; before `final_horizon` nothing changes any more.
+    """
+
+    since: int
+    turns: tuple[Turn, ...]
+    exclusive: tuple[Turn, ...]
+    horizon: int
+    final_horizon: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributedWord:
+    """A word, who said it ("" while unknown) and who else was heard."""
+
+    word: Word
+    speaker: str
+    overlapping: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of one speaker's words, ready to be sent; `words` is never empty."""
+
+    segment_id: str
+    revision: int
+    speaker: str
+    words: tuple[AttributedWord, ...]
+    speaker_final: bool
+    supersedes: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> int:
+        return self.words[0].word.start
+
+    @property
+    def end(self) -> int:
+        return max(attributed.word.end for attributed in self.words)
+
+    @property
+    def text(self) -> str:
+        return " ".join(attributed.word.text for attributed in self.words)
