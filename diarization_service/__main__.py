@@ -1,0 +1,23 @@
+"""`python -m diarization_service`: serve speaker diarization."""
+
+from diarization_service.config import ENV_PREFIX, Config
+from diarization_service.service import DiarizationService
+from serving.config import command
+from serving.models import ModelStore
+from serving.server import run
+
+
+def serve(config: Config) -> int:
+    return run(DiarizationService.of(config, ModelStore()), config)
+
+
+main = command(
+    Config,
+    serve,
+    name="diarization_service",
+    help="Serve speaker diarization: a recording in, who spoke when out.",
+    env_prefix=ENV_PREFIX,
+)
+
+if __name__ == "__main__":
+    main()

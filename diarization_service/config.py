@@ -1,0 +1,64 @@
+"""What the diarization service can be told, and what it tells its workers."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from serving.config import ServerConfig, option
+
+ENV_PREFIX = "DUOSCRIBE_DIARIZATION_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ServerConfig):
+    """Flags of `python -m diarization_service`."""
+
+    address: str = option(
+        "127.0.0.1:50052", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
+    )
+    segmentation_model: str = option(
+        "pyannote-segmentation-3.0",
+        "Model that hears who speaks within a window: a name from `duoscribe models list`, or a folder.",
+    )
+    embedding_model: str = option(
+        "wespeaker-resnet34",
+        "Model that says what a speaker sounds like: a name from `duoscribe models list`, or a folder.",
+    )
+    device: str = option("auto", "Where to compute: cpu, cuda, cuda:N, or auto: a GPU if torch sees one.")
+    workers: int = option(1, "Recordings computed at once, each in a process of its own.", min=1, max=64)
+    threads: int = option(0, "CPU threads of each worker; 0 takes all cores.", min=0)
+    segmentation_batch_size: int = option(
+        0, "Windows of 10 s segmented at once; 0 takes what was measured to suit the device.", min=0
+    )
+    embedding_batch_size: int = option(
+        0, "Windows of 10 s embedded at once; 0 takes what was measured to suit the device.", min=0
+    )
+    cancel_grace_seconds: float = option(
+        5.0,
+        "How long a worker may take to give up a cancelled recording before it is killed and started anew, in seconds.",
+        min=0,
+    )
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker process is started with; travels on its command line.
+
+    `segmentation` and `embedding` are folders with `model.safetensors` and `config.json`. Zero threads or batch sizes
+    mean: what suits the device.
+    """
+
+    segmentation: str
+    embedding: str
+    device: str = "auto"
+    threads: int = 0
+    segmentation_batch_size: int = 0
+    embedding_batch_size: int = 0
+    log_level: str = "info"
+    log_format: str = "auto"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "WorkerConfig":
+        return cls(**json.loads(text))

@@ -1,0 +1,65 @@
+"""pyannote.audio's networks from folders of plain weights: nothing is unpickled, no hub is asked.
+
+A folder holds `model.safetensors`, the network's state dict, and `config.json`:
+
+    {"architecture": "pyannote.audio.models.segmentation.PyanNet",
+     "hyper_parameters": {…}, "specifications": {"problem": "MONO_LABEL_CLASSIFICATION", …}}
+"""
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+import diarization_service.torch_compat  # noqa: F401  makes the next imports work
+
+# isort: split
+from pyannote.audio import Model
+from pyannote.audio.core.task import Problem, Resolution, Specifications
+from pyannote.audio.models.embedding import WeSpeakerResNet34
+from pyannote.audio.models.segmentation import PyanNet
+
+_ARCHITECTURES: dict[str, type[Model]] = {
+    "pyannote.audio.models.segmentation.PyanNet": PyanNet,
+    "pyannote.audio.models.embedding.WeSpeakerResNet34": WeSpeakerResNet34,
+}
+
+
+class UnknownArchitecture(ValueError):  # noqa: N818  named after what happened
+    """The folder's network is none of those that are known here."""
+
+
+def load_network(folder: Path) -> Model:
+    """The folder's network on the CPU, ready for inference.
+
+    Raises UnknownArchitecture, OSError (a file is missing), and whatever safetensors and torch raise for weights that are
+    broken or do not fit.
+    """
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    architecture = _ARCHITECTURES.get(config["architecture"])
+    if architecture is None:
+        raise UnknownArchitecture(
+            f"{folder}: no network {config['architecture']!r}; known are {', '.join(_ARCHITECTURES)}"
+        )
+    network = architecture(**_accepted_by(architecture, config["hyper_parameters"]))
+    network.specifications = _specifications(config["specifications"])
+    network.build()  # type: ignore[no-untyped-call]
+    network.load_state_dict(load_file(folder / "model.safetensors"))
+    return network.eval()
+
+
+def _accepted_by(architecture: type[Model], hyper_parameters: dict[str, Any]) -> dict[str, Any]:
+    """Checkpoints also name what their class fixes (WeSpeakerResNet34: that Kaldi's frames snip edges)."""
+    names = inspect.signature(architecture).parameters
+    return {name: value for name, value in hyper_parameters.items() if name in names}
+
+
+def _specifications(fields: dict[str, Any]) -> Specifications:
+    known = {field.name for field in dataclasses.fields(Specifications)}
+    values = {name: value for name, value in fields.items() if name in known}
+    values["problem"] = Problem[values["problem"]]
+    values["resolution"] = Resolution[values["resolution"]]
+    return Specifications(**values)

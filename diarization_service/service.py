@@ -1,0 +1,83 @@
+"""What the server runs: loads the workers and offers the servicer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import grpc
+from speech.audio.v1.audio_pb2 import ModelInfo
+from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
+from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
+
+from diarization_service.config import Config, WorkerConfig
+from diarization_service.pool import WorkerPool
+from diarization_service.process import Worker, WorkerProcess, worker_command
+from diarization_service.servicer import DiarizationServicer, limits
+from serving.models import ModelStore
+
+Spawn = Callable[[], Awaitable[Worker]]
+Models = Callable[[], Sequence[ModelInfo]]
+
+
+class DiarizationService:
+    """`spawn` starts a worker; `models` says what it was given to load."""
+
+    names = ("speech.diarization.v1.SpeakerDiarization",)
+
+    def __init__(self, config: Config, *, spawn: Spawn, models: Models) -> None:
+        self._config = config
+        self._models = models
+        self._pool = WorkerPool(spawn, size=config.workers, cancel_grace_seconds=config.cancel_grace_seconds)
+        self._servicer = DiarizationServicer(config, self._pool)
+
+    @classmethod
+    def of(cls, config: Config, store: ModelStore) -> "DiarizationService":
+        """The service as it is deployed: its workers are processes, its models come from `store`."""
+        roles = {"segmentation": config.segmentation_model, "embedding": config.embedding_model}
+
+        async def spawn() -> Worker:
+            return await WorkerProcess.start(*worker_command(worker_config(config, store)))
+
+        return cls(
+            config,
+            spawn=spawn,
+            models=lambda: [store.info(name, role=role) for role, name in roles.items()],
+        )
+
+    def register(self, server: grpc.aio.Server) -> None:
+        add_SpeakerDiarizationServicer_to_server(self._servicer, server)
+
+    async def start(self) -> None:
+        """Raises ModelUnavailable before a worker is started, Unavailable where one does not come up."""
+        models = await asyncio.to_thread(self._models)
+        description = await self._pool.start()
+        self._servicer.description = _described(description, models, self._config)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+
+def worker_config(config: Config, store: ModelStore) -> WorkerConfig:
+    """Raises ModelUnavailable."""
+    return WorkerConfig(
+        segmentation=str(store.path(config.segmentation_model)),
+        embedding=str(store.path(config.embedding_model)),
+        device=config.device,
+        threads=config.threads,
+        segmentation_batch_size=config.segmentation_batch_size,
+        embedding_batch_size=config.embedding_batch_size,
+        log_level=config.log_level,
+        log_format=config.log_format,
+    )
+
+
+def _described(
+    loaded: DescribeDiarizationResponse, models: Sequence[ModelInfo], config: Config
+) -> DescribeDiarizationResponse:
+    """What the workers say (engine, provider, resolution), the store (name, fingerprint) and the configuration (limits)."""
+    described = DescribeDiarizationResponse()
+    described.CopyFrom(loaded)
+    stored = {model.role: model for model in models}
+    for model in described.models:
+        model.MergeFrom(stored[model.role])
+    described.limits.CopyFrom(limits(config))
+    return described

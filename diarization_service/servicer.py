@@ -1,0 +1,148 @@
+"""The contract's door: an upload is decoded and parked, waits for a worker, and is answered."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from speech.audio.v1.audio_pb2 import ModelInfo, ServiceLimits
+from speech.diarization.v1.diarization_pb2 import (
+    DIARIZATION_STEP_WAITING,
+    DescribeDiarizationRequest,
+    DescribeDiarizationResponse,
+    DiarizationCompleted,
+    DiarizationConfig,
+    DiarizationProgress,
+    DiarizationStarted,
+    DiarizeRequest,
+    DiarizeResponse,
+)
+from speech.diarization.v1.diarization_pb2_grpc import SpeakerDiarizationServicer
+
+from diarization_service.hints import speaker_bounds
+from diarization_service.parking import ParkedAudio, parked_audio
+from diarization_service.pool import WorkerPool
+from serving import logs
+from serving.audio import open_recording
+from serving.config import ServerConfig
+from serving.times import SAMPLE_RATE, duration, samples_to_duration
+from serving.upload import Upload
+
+# How often a caller hears how much of the upload has been received, in seconds.
+_WAITING_INTERVAL = 0.5
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_log = logs.get_logger(__name__)
+
+
+class DiarizationServicer(SpeakerDiarizationServicer):
+    """Speaks the contract; the workers of `pool` do the work.
+
+    `description` is told once the models are loaded; before that no call is let in.
+    """
+
+    def __init__(
+        self, config: ServerConfig, pool: WorkerPool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._config = config
+        self._pool = pool
+        self._clock = clock
+        self.description = DescribeDiarizationResponse()
+
+    # A coroutine that writes, where the generated base class expects an iterator.
+    async def Diarize(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[DiarizeRequest], context: Context
+    ) -> None:
+        started = self._clock()
+        upload = await Upload.open(request_iterator, context, self._config)
+        speaker_bounds(upload.config.speakers)
+        await context.write(_started(upload.request_id, self.description.models))
+        async with parked_audio() as audio:
+            await self._receive(upload, audio, context)
+            answer = await self._compute(
+                DiarizationConfig(request_id=upload.request_id, speakers=upload.config.speakers),
+                audio,
+                context,
+            )
+            samples = audio.samples
+        for response in answer:
+            if response.HasField("completed"):
+                _complete_timing(response.completed, samples, self._clock() - started)
+                _log_completed(response.completed)
+            await context.write(response)
+
+    async def DescribeDiarization(  # noqa: N802
+        self, request: DescribeDiarizationRequest, context: Context
+    ) -> DescribeDiarizationResponse:
+        del request, context
+        return self.description
+
+    async def _receive(self, upload: Upload[DiarizationConfig], audio: ParkedAudio, context: Context) -> None:
+        """Decode the upload to its end, saying now and then how much there is."""
+        told = self._clock()
+        async with open_recording(
+            upload.config.audio_format, upload.chunks(), max_seconds=self._config.max_audio_seconds
+        ) as recording:
+            async for block in recording.blocks():
+                await audio.write(block.tobytes())
+                if self._clock() - told >= _WAITING_INTERVAL:
+                    told = self._clock()
+                    await context.write(_waiting(audio.samples))
+        await context.write(_waiting(audio.samples))
+
+    async def _compute(
+        self, config: DiarizationConfig, audio: ParkedAudio, context: Context
+    ) -> list[DiarizeResponse]:
+        """Pass progress on as it comes; the answer, kept back so that a slow reader does not hold the worker."""
+        answer = []
+        async with (
+            self._pool.worker() as worker,
+            aclosing(worker.diarize(config, audio.read())) as responses,
+        ):
+            async for response in responses:
+                if not response.HasField("progress"):
+                    answer.append(response)
+                    continue
+                response.progress.received.CopyFrom(samples_to_duration(audio.samples))
+                await context.write(response)
+        return answer
+
+
+def limits(config: ServerConfig) -> ServiceLimits:
+    """What the service takes, for callers."""
+    return ServiceLimits(
+        max_audio_duration=duration(config.max_audio_seconds),
+        max_message_bytes=config.max_message_bytes,
+        max_concurrent_streams=config.max_streams,
+        max_idle_duration=duration(config.max_idle_seconds),
+    )
+
+
+def _started(request_id: str, models: Iterable[ModelInfo]) -> DiarizeResponse:
+    return DiarizeResponse(started=DiarizationStarted(request_id=request_id, models=models))
+
+
+def _waiting(samples: int) -> DiarizeResponse:
+    return DiarizeResponse(
+        progress=DiarizationProgress(received=samples_to_duration(samples), step=DIARIZATION_STEP_WAITING)
+    )
+
+
+def _complete_timing(completed: DiarizationCompleted, samples: int, wall_seconds: float) -> None:
+    """The worker knows how long it computed, the service how long the call took."""
+    completed.timing.wall_duration.CopyFrom(duration(wall_seconds))
+    completed.timing.real_time_factor = wall_seconds * SAMPLE_RATE / samples if samples else 0.0
+
+
+def _log_completed(completed: DiarizationCompleted) -> None:
+    timing = completed.timing
+    _log.info(
+        "diarized",
+        audio_seconds=round(timing.audio_duration.ToTimedelta().total_seconds(), 3),
+        compute_seconds=round(timing.compute_duration.ToTimedelta().total_seconds(), 3),
+        real_time_factor=round(timing.real_time_factor, 3),
+        speakers=len(completed.speakers),
+        turns=completed.turns,
+    )
