@@ -2,6 +2,7 @@
 
 import json
 import threading
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -71,7 +72,8 @@ class SherpaEngine:
     def _recognize(self, speech: Speech) -> Recognition:
         recognizer = self._recognizer(speech.language)
         stream = recognizer.create_stream()
-        stream.accept_waveform(SAMPLE_RATE, _padded(speech.samples))
+        # Converted item by item under the interpreter's lock: 5 ms for 25 s as an array, 14 ms as ndarray.
+        stream.accept_waveform(SAMPLE_RATE, array("f", _padded(speech.samples).tobytes()))
         recognizer.decode_stream(stream)
         return Recognition(_tokens(stream.result))
 

@@ -1,0 +1,26 @@
+"""python -m asr_service"""
+
+import sys
+
+from asr_service.config import ENV_PREFIX, AsrConfig
+from asr_service.loading import load_models
+from asr_service.servicer import RecognitionService
+from serving.config import command
+from serving.models.store import ModelStore
+from serving.server import run
+
+
+def serve(config: AsrConfig) -> int:
+    return run(RecognitionService(config, lambda: load_models(config, ModelStore())), config)
+
+
+main = command(
+    AsrConfig,
+    serve,
+    name="asr_service",
+    help="Recognises speech: speech.asr.v1.SpeechRecognition over gRPC, on CPUs.",
+    env_prefix=ENV_PREFIX,
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What the speech recognition service can be told."""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from asr_service.vad import VadOptions
+from serving.config import ServerConfig, option
+
+ENV_PREFIX = "DUOSCRIBE_ASR_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsrConfig(ServerConfig):
+    address: str = option(
+        "127.0.0.1:50051", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
+    )
+    model: str = option(
+        "whisper-tiny.en",
+        "Recognition model: a name that `duoscribe models list` shows, or a folder in one of sherpa-onnx's layouts.",
+    )
+    precision: str = option(
+        "int8", "Which files to prefer where the model's folder holds both.", choices=("int8", "fp32")
+    )
+    parallel: int = option(1, "Utterances decoded at once.", min=1)
+    threads: int = option(
+        0,
+        "Threads for each utterance being decoded; 0 shares the cores out between the parallel ones.",
+        min=0,
+    )
+    backlog: int = option(
+        4, "Utterances of one recording on their way to the caller before its upload has to wait.", min=1
+    )
+    window_seconds: float = option(
+        0.0, "Longest utterance; 0 is what suits the model's family best (25 to 30 s).", min=0, max=60
+    )
+    first_speech_seconds: float = option(
+        2.5, "The first utterance ends at the first pause after this much speech, for an early answer.", min=0
+    )
+    long_pause_seconds: float = option(3.0, "A pause that ends an utterance, however short it is.", min=0.2)
+    vad_threshold: float = option(0.5, "Probability from which audio counts as speech.", min=0.05, max=0.95)
+    vad_min_speech_seconds: float = option(0.1, "Shorter bursts are not taken for speech.", min=0.03, max=2)
+    vad_min_silence_seconds: float = option(0.25, "Shorter pauses stay within speech.", min=0.1, max=2)
+
+    @property
+    def model_precision(self) -> Literal["int8", "fp32"]:
+        return "fp32" if self.precision == "fp32" else "int8"
+
+    @property
+    def engine_threads(self) -> int:
+        return self.threads or max(1, _cores() // self.parallel)
+
+    @property
+    def vad(self) -> VadOptions:
+        return VadOptions(
+            threshold=self.vad_threshold,
+            min_speech=self.vad_min_speech_seconds,
+            min_silence=self.vad_min_silence_seconds,
+        )
+
+
+def _cores() -> int:
+    """Cores that this process may use, which a container can limit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

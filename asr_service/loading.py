@@ -1,0 +1,53 @@
+"""What the service needs before it can serve: an engine, ears, and their names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from speech.audio.v1 import audio_pb2
+
+from asr_service import engines
+from asr_service.config import AsrConfig
+from asr_service.engines.base import Engine, EngineInfo
+from asr_service.utterances import CutOptions
+from asr_service.vad import VoiceActivityDetector, silero
+from serving.models.store import ModelStore
+from serving.times import SAMPLE_RATE
+
+_VAD_MODEL = "silero-vad"
+_VAD_FILE = "silero_vad.onnx"
+
+
+@dataclass(frozen=True)
+class LoadedModels:
+    """Loaded and warm, shared by all streams."""
+
+    engine: Engine
+    detector: Callable[[], VoiceActivityDetector]
+    """Makes the ears of one recording."""
+    infos: tuple[audio_pb2.ModelInfo, ...]
+
+
+def load_models(config: AsrConfig, store: ModelStore) -> LoadedModels:
+    """Blocks for seconds. Raises ModelUnavailable."""
+    engine = engines.load(
+        store.path(config.model), precision=config.model_precision, threads=config.engine_threads
+    )
+    detector = silero(store.path(_VAD_MODEL) / _VAD_FILE, config.vad)
+    detector().accept(np.zeros(SAMPLE_RATE, np.float32))
+    recognition = store.info(config.model, role="recognition")
+    activity = store.info(_VAD_MODEL, role="voice-activity")
+    for info in (recognition, activity):
+        info.engine, info.provider = engine.info.engine, engine.info.provider
+    activity.provider = "cpu"
+    return LoadedModels(engine, detector, (recognition, activity))
+
+
+def cut_options(config: AsrConfig, info: EngineInfo) -> CutOptions:
+    """The configured window, or the one the model likes; never more than it takes."""
+    defaults = CutOptions(window=info.preferred_seconds)
+    return CutOptions(
+        window=min(config.window_seconds or info.preferred_seconds, info.max_seconds - 2 * defaults.padding),
+        first_speech=config.first_speech_seconds,
+        long_pause=config.long_pause_seconds,
+    )

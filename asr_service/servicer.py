@@ -1,0 +1,135 @@
+"""The gRPC face of speech recognition."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
+from speech.audio.v1 import audio_pb2
+
+from asr_service.config import AsrConfig
+from asr_service.engines.base import EngineInfo
+from asr_service.listening import Listener
+from asr_service.loading import LoadedModels, cut_options
+from asr_service.scheduler import Scheduler
+from asr_service.session import Session
+from asr_service.utterances import UtteranceCutter
+from serving import logs
+from serving.audio import open_recording
+from serving.errors import InvalidConfig, Loading
+from serving.times import duration
+from serving.upload import Upload
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+# Voice activity detection takes 4 ms for a second of audio; the cores belong to the engine.
+_EARS = 2
+
+_log = logs.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    models: LoadedModels
+    scheduler: Scheduler
+    ears: ThreadPoolExecutor
+
+
+class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
+    """Serves `load()`'s models; `load` is called once, in a thread, and may raise ModelUnavailable."""
+
+    names = (asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name,)
+
+    def __init__(self, config: AsrConfig, load: Callable[[], LoadedModels]) -> None:
+        self._config = config
+        self._load = load
+        self._ready: _Ready | None = None
+
+    def register(self, server: grpc.aio.Server) -> None:
+        asr_pb2_grpc.add_SpeechRecognitionServicer_to_server(self, server)
+
+    async def start(self) -> None:
+        models = await asyncio.to_thread(self._load)
+        scheduler = Scheduler(models.engine, parallel=self._config.parallel, backlog=self._config.backlog)
+        scheduler.start()
+        self._ready = _Ready(models, scheduler, ThreadPoolExecutor(_EARS, thread_name_prefix="ears"))
+
+    async def close(self) -> None:
+        if self._ready:
+            await self._ready.scheduler.close()
+            self._ready.ears.shutdown(wait=False, cancel_futures=True)
+
+    async def Recognize(  # type: ignore[override]  # noqa: N802 - the contract's name; grpc.aio takes writers too
+        self, request_iterator: AsyncIterator[asr_pb2.RecognizeRequest], context: _Context
+    ) -> None:
+        ready = self._loaded()
+        upload = await Upload[asr_pb2.RecognitionConfig].open(request_iterator, context, self._config)
+        language = known_language(upload.config.language, ready.models.engine.info)
+        max_seconds = self._config.max_audio_seconds
+        async with (
+            open_recording(upload.config.audio_format, upload.chunks(), max_seconds=max_seconds) as recording,
+            ready.scheduler.stream() as stream,
+        ):
+            started = asr_pb2.RecognitionStarted(request_id=upload.request_id, models=ready.models.infos)
+            await context.write(asr_pb2.RecognizeResponse(started=started))
+            listener = await asyncio.get_running_loop().run_in_executor(
+                ready.ears, self._listener, ready.models
+            )
+            session = Session(ready.models.engine.info, language, listener, stream, ready.ears, context.write)
+            await session.run(recording.blocks())
+        _log.info("recognised", **session.summary())
+
+    async def DescribeRecognition(  # noqa: N802 - the contract's name
+        self,
+        request: asr_pb2.DescribeRecognitionRequest,  # noqa: ARG002
+        context: _Context,  # noqa: ARG002
+    ) -> asr_pb2.DescribeRecognitionResponse:
+        models = self._loaded().models
+        info = models.engine.info
+        return asr_pb2.DescribeRecognitionResponse(
+            models=models.infos,
+            family=info.family,
+            languages=info.languages,
+            word_timing=asr_pb2.WORD_TIMING_MEASURED if info.measures_time else asr_pb2.WORD_TIMING_ESTIMATED,
+            word_confidence=info.has_confidence,
+            max_utterance_duration=duration(cut_options(self._config, info).longest),
+            limits=self._limits(),
+        )
+
+    def _loaded(self) -> _Ready:
+        if self._ready is None:
+            raise Loading("the models are still loading; try again shortly, or another replica")
+        return self._ready
+
+    def _listener(self, models: LoadedModels) -> Listener:
+        return Listener(models.detector(), UtteranceCutter(cut_options(self._config, models.engine.info)))
+
+    def _limits(self) -> audio_pb2.ServiceLimits:
+        return audio_pb2.ServiceLimits(
+            max_audio_duration=duration(self._config.max_audio_seconds),
+            max_message_bytes=self._config.max_message_bytes,
+            max_concurrent_streams=self._config.max_streams,
+            max_idle_duration=duration(self._config.max_idle_seconds),
+        )
+
+
+def known_language(tag: str, info: EngineInfo) -> str | None:
+    """The model's name for a BCP-47 tag: itself, or its primary subtag ("en" for "en-GB"); None lets the model decide.
+
+    A model that does not say what it knows is believed to know it. Raises InvalidConfig.
+    """
+    if not tag or not info.languages:
+        return None
+    known = {language.lower(): language for language in info.languages}
+    wanted = tag.lower().replace("_", "-")
+    for candidate in (wanted, wanted.partition("-")[0]):
+        if candidate in known:
+            return known[candidate]
+    shown = ", ".join(info.languages[:12]) + (", …" if len(info.languages) > 12 else "")
+    raise InvalidConfig(
+        f"the model does not know the language {tag[:32]!r}, only {shown}; leave the field empty to let it decide",
+        field="config.language",
+    )

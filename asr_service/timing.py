@@ -1,0 +1,122 @@
+"""When words were spoken: pure, in seconds from the start of the utterance.
+
+Models differ: some measure a start for each token, TDT models a duration too, Whisper's cross-attention drifts over
+silences (a word at 3.3 s came out as 2.6 s), others give nothing. Voice activity knows where the silences are.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from asr_service.engines.base import Token
+from asr_service.spelling import SpelledWord
+
+# Speech goes on for a moment after voice activity lets go of it, and emission times of tokens come late.
+_REGION_SLACK = 0.1
+_LONGEST_LAST_TOKEN = 0.6
+# Where a model gives a word no time at all.
+_SHORTEST_WORD = 0.05
+
+
+@dataclass(frozen=True)
+class Span:
+    start: float
+    end: float
+
+    @property
+    def length(self) -> float:
+        return self.end - self.start
+
+    def overlap(self, other: "Span") -> float:
+        return min(self.end, other.end) - max(self.start, other.start)
+
+
+def measured(
+    words: Sequence[SpelledWord], tokens: Sequence[Token], regions: Sequence[Span], length: float
+) -> list[Span]:
+    """By the tokens' own times, which can be trusted; ends that the model does not say stop with the voice."""
+    spans = [Span(start, end) for start, end in _token_times(words, tokens, length)]
+    if any(token.duration is not None for token in tokens):
+        return _in_order(spans, length)
+    return _in_order([_shortened(span, regions) for span in spans], length)
+
+
+def corrected(
+    words: Sequence[SpelledWord], tokens: Sequence[Token], regions: Sequence[Span], length: float
+) -> list[Span]:
+    """By token times that drift over silences: each word moves into the speech that it overlaps or precedes."""
+    spans = [Span(start, end) for start, end in _token_times(words, tokens, length)]
+    return _in_order([_into_speech(span, regions) for span in spans], length)
+
+
+def estimated(words: Sequence[SpelledWord], regions: Sequence[Span], length: float) -> list[Span]:
+    """Spread over the voiced time by the words' lengths."""
+    voiced = list(regions) or [Span(0.0, length)]
+    sizes = [len(word.text) for word in words]
+    total = sum(region.length for region in voiced)
+    bounds = [total * size / max(1, sum(sizes)) for size in accumulate(sizes, initial=0)]
+    spans = [Span(_at(voiced, start), _at(voiced, end)) for start, end in pairwise(bounds)]
+    return _in_order([_into_speech(span, regions) for span in spans], length)
+
+
+def _token_times(
+    words: Sequence[SpelledWord], tokens: Sequence[Token], length: float
+) -> Iterator[tuple[float, float]]:
+    """Start of each word's first token, end of its last: by its duration, or where the next token starts."""
+    starts = [token.start or 0.0 for token in tokens]
+    for word in words:
+        last = word.tokens[-1]
+        end = min(starts[last + 1] if last + 1 < len(starts) else length, length)
+        if (duration := tokens[last].duration) is not None:
+            end = starts[last] + duration
+        yield starts[word.tokens[0]], end
+
+
+def _shortened(span: Span, regions: Sequence[Span]) -> Span:
+    """Without the silence behind it."""
+    for region in regions:
+        if region.start - _REGION_SLACK <= span.start < region.end + _REGION_SLACK:
+            return Span(span.start, min(span.end, region.end + _REGION_SLACK))
+    return Span(span.start, min(span.end, span.start + _LONGEST_LAST_TOKEN))
+
+
+def _into_speech(span: Span, regions: Sequence[Span]) -> Span:
+    """Clipped to the region it overlaps most; without one, moved to the start of the next, or the end of the last."""
+    overlapped = max(regions, key=span.overlap, default=None)
+    if overlapped is None:
+        return span
+    if span.overlap(overlapped) > 0 or overlapped.start <= span.start <= overlapped.end:
+        return Span(max(span.start, overlapped.start), min(span.end, overlapped.end))
+    following = next((region for region in regions if region.start >= span.start), None)
+    edge = regions[-1].end if following is None else following.start
+    return Span(edge, edge)
+
+
+def _at(regions: Sequence[Span], voiced: float) -> float:
+    """The time at which so much has been spoken."""
+    for region in regions:
+        if voiced <= region.length:
+            return region.start + voiced
+        voiced -= region.length
+    return regions[-1].end
+
+
+def _in_order(spans: Sequence[Span], length: float) -> list[Span]:
+    """Inside the utterance, none before or over the one before; those that start together share the time."""
+    starts = list(accumulate((min(max(span.start, 0.0), length) for span in spans), max))
+    ordered: list[Span] = []
+    while (position := len(ordered)) < len(spans):
+        start = starts[position]
+        together = starts.count(start)
+        after = position + together
+        end = max(span.end for span in spans[position:after])
+        if end <= start:
+            end = start + together * _SHORTEST_WORD
+        limit = starts[after] if after < len(starts) else length
+        ordered.extend(_shares(Span(start, min(end, limit)), together))
+    return ordered
+
+
+def _shares(span: Span, count: int) -> list[Span]:
+    bounds = [span.start + span.length * index / count for index in range(count)] + [span.end]
+    return [Span(start, end) for start, end in pairwise(bounds)]
