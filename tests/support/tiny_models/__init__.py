@@ -1,0 +1,80 @@
+"""Small speech recognition models in the file layouts that sherpa-onnx reads, made in milliseconds.
+
+Real graphs with the names, types, shapes and metadata of the exports, and weights that make their output predictable: each
+burst of sound (`bursts`) is answered with the next piece of a fixed phrase (`phrase`), at the time when it begins.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from support.tiny_models import ctc, lfr, moonshine, nemo, transducer, whisper
+from support.tiny_models.bursts import BURST_SECONDS, bursts
+from support.tiny_models.phrase import Vocabulary, words
+
+__all__ = ["BURST_SECONDS", "MODELS", "TinyModel", "bursts", "words"]
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    name: str
+    family: str
+    write: Callable[[Path], None]
+    """Writes the model into a directory that exists."""
+    vocabulary: Vocabulary
+    frame: float | None = None
+    """Seconds between the times that a token can have; None where tokens have no times."""
+    says_probabilities: bool = False
+
+
+_TRANSDUCER = TinyModel(
+    "transducer", "transducer", transducer.write, transducer.VOCABULARY, frame=0.04, says_probabilities=True
+)
+_RNNT = TinyModel("rnnt", "nemo-transducer", nemo.write, nemo.VOCABULARY, frame=0.08, says_probabilities=True)
+_TDT = TinyModel(
+    "tdt",
+    "nemo-transducer",
+    partial(nemo.write, tdt=True),
+    nemo.VOCABULARY,
+    frame=0.08,
+    says_probabilities=True,
+)
+
+MODELS = {
+    model.name: model
+    for model in (
+        _TRANSDUCER,
+        _RNNT,
+        _TDT,
+        TinyModel("nemo-ctc", "nemo-ctc", ctc.write_nemo, ctc.NEMO_VOCABULARY, frame=0.08),
+        TinyModel(
+            "zipformer-ctc", "zipformer-ctc", ctc.write_zipformer, ctc.ZIPFORMER_VOCABULARY, frame=0.04
+        ),
+        TinyModel("moonshine-v1", "moonshine", moonshine.write, moonshine.VOCABULARY),
+        TinyModel("moonshine-v2", "moonshine", moonshine.write_merged, moonshine.VOCABULARY),
+        TinyModel("sense-voice", "sense-voice", lfr.write_sense_voice, lfr.SENSE_VOICE, frame=0.06),
+        TinyModel("paraformer", "paraformer", lfr.write_paraformer, lfr.PARAFORMER),
+        TinyModel(
+            "paraformer-bicif",
+            "paraformer",
+            partial(lfr.write_paraformer, timestamps=True),
+            lfr.PARAFORMER,
+            frame=0.06,
+        ),
+        TinyModel("whisper", "whisper", whisper.write, whisper.vocabulary(), frame=0.02),
+        TinyModel(
+            "whisper-multilingual",
+            "whisper",
+            partial(whisper.write, languages=("en", "de")),
+            whisper.vocabulary(("en", "de")),
+            frame=0.02,
+        ),
+        TinyModel(
+            "whisper-without-attention",
+            "whisper",
+            partial(whisper.write, cross_attention=False),
+            whisper.vocabulary(),
+        ),
+    )
+}

@@ -1,0 +1,104 @@
+"""Breaks a model in every way that a bad download or a wrong export can, and tells what loading it does.
+
+sherpa-onnx ends the process over much of this, so it is run as a program: `python -m support.tiny_models.breakage NAME
+DIRECTORY` writes a JSON line before and after each attempt, and the last line of a process that died names the culprit.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnx
+
+from asr_service.engines import load
+from asr_service.engines.base import Speech
+from serving.errors import ModelUnavailable
+from support.tiny_models import MODELS, bursts
+
+REFUSED, HARMLESS, MANGLED = "refused", "harmless", "mangled"
+Breakage = tuple[str, Callable[[], object]]
+
+
+def breakages(directory: Path) -> Iterator[Breakage]:
+    """Names and deeds; each is done to a copy of its own."""
+    for path in sorted(directory.iterdir()):
+        size = path.stat().st_size
+        yield f"{path.name} missing", path.unlink
+        yield f"{path.name} empty", lambda path=path: _cut(path, 0)
+        yield f"{path.name} cut in half", lambda path=path, size=size: _cut(path, size // 2)
+        yield f"{path.name} cut at its end", lambda path=path, size=size: _cut(path, size - 5)
+        yield (
+            f"{path.name} of noise",
+            lambda path=path, size=size: path.write_bytes(bytes(range(7, 207)) * 20),
+        )
+        if path.suffix == ".onnx":
+            yield from _metadata_breakages(path)
+        if path.name == "tokens.txt":
+            yield "tokens.txt one short", lambda path=path: _drop_line(path)
+
+
+def _metadata_breakages(path: Path) -> Iterator[Breakage]:
+    for entry in onnx.load(path).metadata_props:
+        for how, value in (
+            ("missing", None),
+            ("not a number", "many"),
+            ("negative", "-3"),
+            ("too large", "9999"),
+        ):
+            yield (
+                f"{path.name} with {entry.key} {how}",
+                lambda key=entry.key, value=value: _set_metadata(path, key, value),
+            )
+
+
+def _cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def _drop_line(path: Path) -> None:
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8")
+
+
+def _set_metadata(path: Path, key: str, value: str | None) -> None:
+    model = onnx.load(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    metadata[key] = value
+    onnx.helper.set_model_props(model, {key: value for key, value in metadata.items() if value is not None})
+    onnx.save(model, path)
+
+
+def _attempt(directory: Path, expected: list[bytes]) -> str:
+    try:
+        return HARMLESS if _hear(directory) == expected else MANGLED
+    except ModelUnavailable:
+        return REFUSED
+
+
+def _hear(directory: Path) -> list[bytes]:
+    engine = load(directory, precision="fp32", threads=1)
+    (recognition,) = engine.recognize([Speech(bursts([0.3, 0.9], 1.5))])
+    return [token.text for token in recognition.tokens]
+
+
+def _say(**fields: str) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+def main(name: str, directory: Path) -> None:
+    intact = directory / "intact"
+    intact.mkdir()
+    MODELS[name].write(intact)
+    expected = _hear(intact)
+    for number in range(len(list(breakages(intact)))):
+        copy = shutil.copytree(intact, directory / str(number))
+        breakage, commit = list(breakages(copy))[number]
+        _say(breakage=breakage)
+        commit()
+        _say(breakage=breakage, outcome=_attempt(copy, expected))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
