@@ -13,6 +13,7 @@ import wave
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -157,14 +158,14 @@ class Recording:
 
 def sample() -> Recording:
     wav, rttm, stm = fetch(PYANNOTE, SAMPLE, _folder()).values()
-    return Recording("sample", _read(wav), _turns(rttm, "sample"), _sentences(stm))
+    return Recording("sample", read_audio(wav), _turns(rttm, "sample"), _sentences(stm))
 
 
 def meeting(name: str) -> Recording:
     """The AMI excerpt `name`: dev00 and dev01 hold two speakers, tst00 and tst01 four."""
     files = {Path(inside).name: path for inside, path in fetch(PYANNOTE, MEETINGS, _folder()).items()}
     rttm = files["debug.development.rttm" if name.startswith("dev") else "debug.test.rttm"]
-    return Recording(name, _read(files[f"{name}.wav"]), _turns(rttm, name))
+    return Recording(name, read_audio(files[f"{name}.wav"]), _turns(rttm, name))
 
 
 def conversation(seconds: float, seed: int = 0) -> Recording:
@@ -189,8 +190,7 @@ def conversation(seconds: float, seed: int = 0) -> Recording:
         length += len(pause) + len(audio)
     samples = np.concatenate(pieces)
     room = random.normal(0, 8, len(samples))  # about -72 dBFS: no microphone hears digital silence
-    noisy = np.clip(samples + room, -32768, 32767).astype(np.int16)
-    return Recording(f"conversation-{seconds:g}s", noisy, tuple(turns), tuple(sentences))
+    return Recording(f"conversation-{seconds:g}s", _to_int16(samples + room), tuple(turns), tuple(sentences))
 
 
 def _folder() -> Path:
@@ -210,7 +210,10 @@ def _clips_by_turn() -> list[tuple[Clip, Samples]]:
         by_speaker.setdefault(clip.speaker, []).append(clip)
     rounds = zip_longest(*by_speaker.values())
     return [
-        (clip, _cut(_read(paths[clip.file]), clip)) for turn in rounds for clip in turn if clip is not None
+        (clip, _cut(read_audio(paths[clip.file]), clip))
+        for turn in rounds
+        for clip in turn
+        if clip is not None
     ]
 
 
@@ -219,8 +222,13 @@ def _cut(samples: Samples, clip: Clip) -> Samples:
     end = None if clip.end is None else int(clip.end * SAMPLE_RATE)
     piece = samples[int(clip.start * SAMPLE_RATE) : end]
     voiced = np.concatenate([piece[int(a * SAMPLE_RATE) : int(b * SAMPLE_RATE)] for a, b in _voiced(piece)])
-    gain = 10 ** (-23 / 20) * 32768 / np.sqrt(np.mean(voiced.astype(np.float64) ** 2))
-    return np.clip(piece * gain, -32768, 32767).astype(np.int16)
+    gain = float(10 ** (-23 / 20) * 32768 / np.sqrt(np.mean(voiced.astype(np.float64) ** 2)))
+    return _to_int16(piece * gain)
+
+
+def _to_int16(samples: NDArray[np.floating[Any]]) -> Samples:
+    clipped: Samples = np.clip(samples, -32768, 32767).astype(np.int16)
+    return clipped
 
 
 def _voiced(samples: Samples, frame: int = 160, longest_pause: float = 0.5) -> list[tuple[float, float]]:
@@ -238,13 +246,13 @@ def _voiced(samples: Samples, frame: int = 160, longest_pause: float = 0.5) -> l
     ]
 
 
-def _read(path: Path) -> Samples:
+def read_audio(path: Path) -> Samples:
+    """Any file that FFmpeg reads, as mono 16 kHz samples."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     with av.open(str(path)) as container:
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
         frames += resampler.resample(None)
-    pieces: list[Samples] = [frame.to_ndarray()[0] for frame in frames]
-    return np.concatenate(pieces)
+    return np.concatenate([np.asarray(frame.to_ndarray()[0], dtype=np.int16) for frame in frames])
 
 
 def _turns(rttm: Path, name: str) -> tuple[Turn, ...]:

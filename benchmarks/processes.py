@@ -1,0 +1,44 @@
+"""CPU time and memory of process trees."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Since the processes started: CPU seconds of all threads, and the largest resident memory, each summed."""
+
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def usage(pid: int) -> Usage:
+    """What a process and those that it started have used so far."""
+    cpu, peak = 0.0, 0
+    for process in _tree(pid):
+        times = process.cpu_times()
+        cpu += times.user + times.system
+        peak += _peak_memory(process.pid)
+    return Usage(cpu, peak)
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes that the process itself, without those it started, keeps in memory now."""
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def _tree(pid: int) -> Iterator[psutil.Process]:
+    root = psutil.Process(pid)
+    yield root
+    yield from root.children(recursive=True)
+
+
+def _peak_memory(pid: int) -> int:
+    """Linux keeps the highest resident set of a process as VmHWM, in kB."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
