@@ -40,7 +40,9 @@ class AsrConfig(ServerConfig):
     long_pause_seconds: float = option(3.0, "A pause that ends an utterance, however short it is.", min=0.2)
     vad_threshold: float = option(0.5, "Probability from which audio counts as speech.", min=0.05, max=0.95)
     vad_min_speech_seconds: float = option(0.1, "Shorter bursts are not taken for speech.", min=0.03, max=2)
-    vad_min_silence_seconds: float = option(0.25, "Shorter pauses stay within speech.", min=0.1, max=2)
+    vad_min_silence_seconds: float = option(
+        0.1, "Shorter pauses count as speech, and do not correct the times of words.", min=0.05, max=2
+    )
 
     @property
     def model_precision(self) -> Literal["int8", "fp32"]:

@@ -60,7 +60,7 @@ class UtteranceCutter:
         self._window = round(options.window * SAMPLE_RATE)
         self._first_speech = round(options.first_speech * SAMPLE_RATE)
         self._padding = round(options.padding * SAMPLE_RATE)
-        self._long_pause = max(round(options.long_pause * SAMPLE_RATE), self._padding)
+        self._long_pause = round(options.long_pause * SAMPLE_RATE)
         self._audio = _Audio()
         self._current: list[Region] = []
         self._cut_at = 0  # within a region that was too long
@@ -115,12 +115,15 @@ class UtteranceCutter:
         return region.end - self._current[0].start <= self._window and pause < self._closing_pause()
 
     def _pause_until(self, position: int) -> None:
-        if self._current and position - self._current[-1].end >= self._closing_pause():
+        """Closes an utterance once no region can begin within its padding, which would be shorter then."""
+        pause = max(self._closing_pause(), self._padding)
+        if self._current and position - self._current[-1].end >= pause:
             self._close(next_start=position)
 
     def _closing_pause(self) -> int:
+        """The pause, in samples, that ends the utterance in the making; any will do for the first."""
         speech = sum(region.length for region in self._current)
-        return self._padding if self._is_first and speech >= self._first_speech else self._long_pause
+        return 0 if self._is_first and speech >= self._first_speech else self._long_pause
 
     def _close(self, next_start: int) -> None:
         if not self._current:

@@ -41,7 +41,14 @@ _VECTORS: dict[Family, tuple[tuple[str, str], ...]] = {
     "sense-voice": (("model", "neg_mean"), ("model", "inv_stddev")),
     "paraformer": (("model", "neg_mean"), ("model", "inv_stddev")),
 }
-_BASE64_TOKENS: frozenset[Family] = frozenset({"whisper", "moonshine"})
+_OPTIONAL_NUMBERS: dict[Family, tuple[tuple[str, str], ...]] = {
+    "whisper": (("encoder", "n_alignment_heads"),),
+    "nemo-transducer": (("encoder", "is_giga_am"),),
+    "nemo-ctc": (("model", "is_giga_am"),),
+    "sense-voice": (("model", "blank_id"),),
+}
+_NEMO_NORMALIZATIONS = frozenset({"", "NA", "per_feature"})
+_MEL_BINS = 80
 _CTC_BLANKS = frozenset({b"<blk>", b"<eps>", b"<blank>"})
 
 
@@ -49,12 +56,20 @@ def check(layout: ModelLayout) -> None:
     """Raises ModelUnavailable with the file and the field that sherpa-onnx would stumble over."""
     for role, key in _NUMBERS[layout.family]:
         _check_number(layout, role, key)
+    for role, key in _OPTIONAL_NUMBERS.get(layout.family, ()):
+        if key in layout.headers[role].metadata:
+            _check_number(layout, role, key)
     for role, key in _VECTORS.get(layout.family, ()):
         _check_vector(layout, role, key)
     if layout.family == "whisper":
         _check_whisper_languages(layout)
+    if layout.family in {"nemo-transducer", "nemo-ctc"}:
+        _check_normalization(layout)
     if layout.family == "nemo-transducer":
         _check_feature_dimension(layout)
+        _check_durations(layout)
+    if layout.family in {"sense-voice", "paraformer"}:
+        _check_feature_statistics(layout)
     if layout.family == "zipformer-ctc":
         _check_vocabulary_axis(layout)
     for role, path in layout.files.items():
@@ -96,6 +111,42 @@ def _check_vector(layout: ModelLayout, role: str, key: str) -> None:
         )
 
 
+def _check_feature_statistics(layout: ModelLayout) -> None:
+    """sherpa-onnx adds and multiplies as many numbers as the longer vector has, whatever the features hold."""
+    metadata = layout.headers["model"].metadata
+    expected = int(metadata["lfr_window_size"]) * _MEL_BINS
+    for key in ("neg_mean", "inv_stddev"):
+        if (found := len(metadata[key].split(","))) != expected:
+            raise _broken(layout, "model", f"metadata {key!r} must hold {expected} numbers, holds {found}")
+
+
+def _check_normalization(layout: ModelLayout) -> None:
+    role = "encoder" if "encoder" in layout.headers else "model"
+    value = _metadata(layout, role, "normalize_type")
+    if value not in _NEMO_NORMALIZATIONS:
+        raise _broken(
+            layout, role, f"metadata 'normalize_type' must be empty or per_feature, is {value[:40]!r}"
+        )
+
+
+def _check_durations(layout: ModelLayout) -> None:
+    """A TDT joiner gives durations behind the tokens; sherpa-onnx knows TDT models by "tdt" in their url."""
+    is_tdt = "tdt" in layout.headers["encoder"].metadata.get("url", "")
+    tokens = int(layout.headers["encoder"].metadata["vocab_size"]) + 1
+    size = next(iter(layout.headers["joiner"].outputs.values()))[-1] or 0
+    if is_tdt and size <= tokens:
+        raise _broken(
+            layout, "joiner", f"gives {size} numbers, too few for {tokens} tokens and TDT's durations"
+        )
+    if not is_tdt and size != tokens:
+        raise _broken(
+            layout,
+            "joiner",
+            f"gives {size} numbers for {tokens} tokens; if it is a TDT model, the encoder's metadata 'url' must "
+            'contain "tdt"',
+        )
+
+
 def _check_whisper_languages(layout: ModelLayout) -> None:
     if layout.headers["encoder"].metadata["is_multilingual"] == "0":
         return
@@ -130,7 +181,7 @@ def _check_ort(role: str, path: Path) -> None:
 
 def _check_tokens(layout: ModelLayout, table: dict[int, bytes]) -> None:
     symbols = set(table.values())
-    if layout.family in _BASE64_TOKENS:
+    if _has_base64_tokens(layout):
         _check_base64(layout, table)
     elif layout.family == "nemo-transducer":
         expected = int(layout.headers["encoder"].metadata["vocab_size"]) + 1
@@ -146,6 +197,11 @@ def _check_tokens(layout: ModelLayout, table: dict[int, bytes]) -> None:
         )
 
 
+def _has_base64_tokens(layout: ModelLayout) -> bool:
+    """Moonshine's first generation, of four files, has plain pieces."""
+    return layout.family == "whisper" or "merged_decoder" in layout.files
+
+
 def _check_base64(layout: ModelLayout, table: dict[int, bytes]) -> None:
     for token_id, symbol in table.items():
         try:
@@ -156,7 +212,7 @@ def _check_base64(layout: ModelLayout, table: dict[int, bytes]) -> None:
 
 def _vocabulary_size(layout: ModelLayout) -> int:
     """Ids that the decoder can emit and then looks up; Whisper and Moonshine skip ids they do not know."""
-    if layout.family in _BASE64_TOKENS:
+    if layout.family in {"whisper", "moonshine"}:
         return 0
     if layout.family == "zipformer-ctc":
         return next(iter(layout.headers["model"].outputs.values()))[2] or 0
