@@ -1,10 +1,7 @@
 """Recordings in a container, by FFmpeg through PyAV. Everything here runs in the decoding thread."""
 
-import errno
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import av
 from av.audio.stream import AudioStream
@@ -14,8 +11,9 @@ from av.stream import Disposition
 from speech.audio.v1 import audio_pb2
 
 from serving.audio.completeness import Completeness
-from serving.audio.head import HeadReader, index_comes_late, is_iso_media, promised_seconds
-from serving.errors import InvalidAudio, Unavailable
+from serving.audio.limits import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from serving.audio.source import READ_BYTES, Source, prepared
+from serving.errors import InvalidAudio
 from serving.times import duration
 
 # Self-describing formats that hold their sound in one file. Left out of what FFmpeg knows: playlists and scripts,
@@ -32,31 +30,25 @@ _OPTIONS = {
     # WAV and the like: a packet is at most so many bytes.
     "max_size": str(64 * 1024),
 }
-_READ_BYTES = 32 * 1024
 
 _NOT_AUDIO = (
     "the upload is not a recording in a known format; send WAV, FLAC, MP3, Ogg, MP4/M4A or WebM, "
     "or describe raw samples in config.audio_format.pcm"
 )
-_NO_INDEX = (
-    "the MP4 file's index is missing, so its end was not sent or it was never finished; send the whole file"
-)
+_NO_INDEX = "the MP4 file has no index that can be read: its end was not sent or it was never finished; send the whole file"
 
-
-class Readable(Protocol):
-    """What FFmpeg reads from; seekable where it has seek and tell."""
-
-    def read(self, size: int, /) -> bytes: ...
+# What a packet lasts where the container does not tell: a typical frame.
+_PACKET_SECONDS = 0.02
 
 
 class ContainerReader:
     """An opened container and the stream in it that is decoded."""
 
-    def __init__(self, container: InputContainer, promised: float | None) -> None:
-        """`promised` is the length that the header gives, where FFmpeg does not tell."""
+    def __init__(self, container: InputContainer, source: Source) -> None:
         self._container = container
         self._stream = _sound(container)
-        self.completeness = Completeness(self._stream.codec_context.name, promised or self._declared())
+        declared = source.promised or (self._declared() if source.header_is_whole else None)
+        self.completeness = Completeness(self._stream.codec_context.name, declared)
 
     @property
     def origin(self) -> float | None:
@@ -80,6 +72,7 @@ class ContainerReader:
                 continue
             for frame in decoded:
                 if frame.samples:
+                    _check_format(frame)
                     self.completeness.hear(frame.samples / frame.sample_rate)
                     yield frame
 
@@ -111,40 +104,13 @@ class ContainerReader:
 @contextmanager
 def opened(read: Callable[[int], bytes]) -> Iterator[ContainerReader]:
     """Find out what the bytes are. `read` blocks, and returns nothing at the end. Raises InvalidAudio, Unavailable."""
-    head = HeadReader(read)
-    if not head.peek(1):
-        raise InvalidAudio("the upload holds no bytes; send the recording before end_of_audio")
-    promised = promised_seconds(head)
-    with _seekable_if_needed(head) as source, _opened_by_ffmpeg(source, is_iso_media(head)) as container:
-        yield ContainerReader(container, promised)
-    # What follows the sound is of no interest, but that the upload comes to its proper end is.
-    while head.read(_READ_BYTES):
-        pass
-
-
-@contextmanager
-def _seekable_if_needed(head: HeadReader) -> Iterator[Readable]:
-    if not (is_iso_media(head) and index_comes_late(head)):
-        yield head
-        return
-    with tempfile.TemporaryFile(prefix="duoscribe-upload-") as file:
+    with prepared(read) as source:
         try:
-            while piece := head.read(_READ_BYTES):
-                file.write(piece)
-            file.seek(0)
-        except OSError as error:
-            raise _storage_error(error) from error
-        yield file
-
-
-@contextmanager
-def _opened_by_ffmpeg(source: Readable, iso_media: bool) -> Iterator[InputContainer]:
-    try:
-        container = av.open(source, "r", options=_OPTIONS, buffer_size=_READ_BYTES)
-    except av.FFmpegError as error:
-        raise InvalidAudio(_NO_INDEX if iso_media else _NOT_AUDIO) from error
-    with container:
-        yield container
+            container = av.open(source.file, "r", options=_OPTIONS, buffer_size=READ_BYTES)
+        except av.FFmpegError as error:
+            raise InvalidAudio(_NO_INDEX if source.iso_media else _NOT_AUDIO) from error
+        with container:
+            yield ContainerReader(container, source)
 
 
 def _sound(container: InputContainer) -> AudioStream:
@@ -166,12 +132,16 @@ def _sound(container: InputContainer) -> AudioStream:
     return stream
 
 
+def _check_format(frame: av.AudioFrame) -> None:
+    channels = frame.layout.nb_channels
+    if not (MIN_RATE_HZ <= frame.sample_rate <= MAX_RATE_HZ and 1 <= channels <= MAX_CHANNELS):
+        raise InvalidAudio(
+            f"the recording says of itself that it has {frame.sample_rate} Hz and {channels} channels, which cannot be; "
+            f"send {MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} Hz and at most {MAX_CHANNELS} channels"
+        )
+
+
 def _seconds(packet: "av.Packet[AudioStream]") -> float:
-    # A typical frame where the container does not tell.
-    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.02
-
-
-def _storage_error(error: OSError) -> Exception:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return Unavailable("the service's disk for temporary files is full; its operator must make room")
-    return error
+    if packet.duration and packet.time_base:
+        return float(packet.duration * packet.time_base)
+    return _PACKET_SECONDS

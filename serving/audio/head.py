@@ -46,24 +46,42 @@ def is_iso_media(head: HeadReader) -> bool:
 
 def index_comes_late(head: HeadReader) -> bool:
     """Whether an ISO media file must be there as a whole before it can be decoded (ISO/IEC 14496-12, 4.2)."""
-    start = 0
-    while len(header := head.peek(start + 16)[start:]) >= 8:
-        if header[4:8] in {b"moov", b"moof"}:
+    for box in _boxes(head, 0):
+        if box.name in {b"moov", b"moof"}:
             return False
-        size = int.from_bytes(header[:4], "big")
-        if size == 1:
-            size = int.from_bytes(header[8:16], "big")
-        if size < 8 or header[4:8] == b"mdat":
+        if box.name == b"mdat":
             return True
-        start += size
     return True
 
 
+def is_fragmented(head: HeadReader) -> bool:
+    """Whether an ISO media file's index says nothing of its sound: that is announced piece by piece (8.8.1)."""
+    for box in _boxes(head, 0):
+        if box.name == b"moov":
+            return any(inner.name == b"mvex" for inner in _boxes(head, box.body, box.end))
+        if box.name == b"mdat":
+            return False
+    return False
+
+
 @dataclass(frozen=True)
-class _Chunk:
+class _Part:
+    """A box or a chunk: its name, and where its body begins and ends."""
+
     name: bytes
-    start: int
-    size: int
+    body: int
+    end: int
+
+
+def _boxes(head: HeadReader, start: int, end: int = _LOOK_AHEAD_BYTES) -> Iterator[_Part]:
+    while start < end and len(header := head.peek(start + 16)[start:]) >= 8:
+        size, length = int.from_bytes(header[:4], "big"), 8
+        if size == 1:
+            size, length = int.from_bytes(header[8:16], "big"), 16
+        if size < length:  # 0: up to the end of the file
+            size = _LOOK_AHEAD_BYTES
+        yield _Part(header[4:8], start + length, start + size)
+        start += size
 
 
 def promised_seconds(head: HeadReader) -> float | None:
@@ -81,23 +99,23 @@ def _wav_seconds(head: HeadReader) -> float | None:
     bytes_per_second = 0
     long_size = None
     for chunk in _chunks(head):
-        body = head.peek(chunk.start + 16)[chunk.start :]
+        body = head.peek(chunk.body + 16)[chunk.body :]
         if chunk.name == b"ds64":
             long_size = int.from_bytes(body[8:16], "little")
         elif chunk.name == b"fmt ":
             bytes_per_second = int.from_bytes(body[8:12], "little")
         elif chunk.name == b"data":
-            known = long_size is not None or 0 < chunk.size < _UNKNOWN_SIZE_FROM
-            size = chunk.size if long_size is None else long_size
+            size = chunk.end - chunk.body if long_size is None else long_size
+            known = long_size is not None or 0 < size < _UNKNOWN_SIZE_FROM
             return size / bytes_per_second if known and bytes_per_second else None
     return None
 
 
-def _chunks(head: HeadReader) -> Iterator[_Chunk]:
+def _chunks(head: HeadReader) -> Iterator[_Part]:
     start = 12
     while len(header := head.peek(start + 8)[start:]) == 8:
         size = int.from_bytes(header[4:], "little")
-        yield _Chunk(header[:4], start + 8, size)
+        yield _Part(header[:4], start + 8, start + 8 + size)
         start += 8 + size + size % 2
 
 

@@ -8,12 +8,11 @@ import numpy as np
 from speech.audio.v1 import audio_pb2
 
 from serving.audio.blocks import check_length
+from serving.audio.limits import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from serving.audio.samples import MAX_BLOCK_SAMPLES, Samples
 from serving.errors import InvalidAudio, InvalidConfig
 from serving.times import SAMPLE_RATE
 
-_MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 384_000
-_MAX_CHANNELS = 32
 _FIELD = "config.audio_format.pcm"
 
 # FFmpeg's sample format, codec name and bytes a sample of each encoding.
@@ -40,15 +39,15 @@ class RawLayout:
             raise InvalidConfig(
                 "say how the raw samples are stored: S16LE or F32LE", field=f"{_FIELD}.encoding"
             )
-        if not _MIN_RATE_HZ <= pcm.sample_rate_hz <= _MAX_RATE_HZ:
+        if not MIN_RATE_HZ <= pcm.sample_rate_hz <= MAX_RATE_HZ:
             raise InvalidConfig(
                 f"{pcm.sample_rate_hz} Hz is no sample rate for raw samples; "
-                f"give the real one, {_MIN_RATE_HZ:,} to {_MAX_RATE_HZ:,} Hz",
+                f"give the real one, {MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} Hz",
                 field=f"{_FIELD}.sample_rate_hz",
             )
-        if not 1 <= pcm.channels <= _MAX_CHANNELS:
+        if not 1 <= pcm.channels <= MAX_CHANNELS:
             raise InvalidConfig(
-                f"raw samples cannot have {pcm.channels} channels; give their number, 1 to {_MAX_CHANNELS}",
+                f"raw samples cannot have {pcm.channels} channels; give their number, 1 to {MAX_CHANNELS}",
                 field=f"{_FIELD}.channels",
             )
         return cls(*_ENCODINGS[pcm.encoding], pcm.sample_rate_hz, pcm.channels)

@@ -1,0 +1,86 @@
+"""An upload's bytes as FFmpeg is to read them: as they come, or kept on disk where it must seek."""
+
+import errno
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from serving.audio.head import HeadReader, index_comes_late, is_fragmented, is_iso_media, promised_seconds
+from serving.audio.ogg import OggPages
+from serving.errors import InvalidAudio, Unavailable
+
+READ_BYTES = 32 * 1024
+
+
+class Readable(Protocol):
+    """Seekable where it has seek and tell."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What FFmpeg gets, and what the first bytes told that it will not tell."""
+
+    file: Readable
+    iso_media: bool
+    # Whether the container's header speaks of the whole recording, and not of its first piece only.
+    header_is_whole: bool
+    # Seconds of sound, where FFmpeg does not read them from the header.
+    promised: float | None
+
+
+@contextmanager
+def prepared(read: Callable[[int], bytes]) -> Iterator[Source]:
+    """Look at the first bytes, and read on to the end of the upload after the recording was decoded.
+
+    `read` blocks, and returns nothing at the end. Raises InvalidAudio (no bytes; an Ogg file that is cut short) and
+    Unavailable (no room for what must be kept).
+    """
+    head = HeadReader(read)
+    if not head.peek(1):
+        raise InvalidAudio("the upload holds no bytes; send the recording before end_of_audio")
+    iso_media = is_iso_media(head)
+    whole = not (iso_media and is_fragmented(head))
+    promised = promised_seconds(head)
+    if iso_media and index_comes_late(head):
+        with _kept(head) as file:
+            yield Source(file, iso_media, whole, promised)
+    elif head.peek(4) == b"OggS":
+        pages = OggPages(head.read)
+        yield Source(pages, iso_media, whole, promised)
+        _drain(pages)
+        if pages.cut_short:
+            raise InvalidAudio(
+                "the recording is cut short: it ends within a page of Ogg; send the whole file"
+            )
+    else:
+        yield Source(head, iso_media, whole, promised)
+        _drain(head)
+
+
+def _drain(file: Readable) -> None:
+    """What follows the sound is of no interest, but that the upload comes to its proper end is."""
+    while file.read(READ_BYTES):
+        pass
+
+
+@contextmanager
+def _kept(head: HeadReader) -> Iterator[Readable]:
+    """All of the upload, in a temporary file that no directory lists."""
+    with tempfile.TemporaryFile() as file:
+        try:
+            while piece := head.read(READ_BYTES):
+                file.write(piece)
+            file.seek(0)
+        except OSError as error:
+            raise _unavailable(error) from error
+        yield file
+
+
+def _unavailable(error: OSError) -> Unavailable:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return Unavailable("the service's disk for temporary files is full; its operator must make room")
+    return Unavailable("the service cannot use its disk; its operator must see to the temporary directory")
