@@ -157,9 +157,10 @@ def rates(
 
 def table(recording: Recording, baseline: Sequence[Run], ours: Sequence[Run]) -> str:
     """Medians side by side, and ours over the baseline's where a ratio says something."""
+    speakers = len({turn.speaker for turn in recording.turns})
+    words = sum(len(sentence.text.split()) for sentence in recording.sentences)
     lines = [
-        f"{recording.seconds:.0f} s of speech by {len({turn.speaker for turn in recording.turns})} speakers, "
-        f"{sum(len(sentence.text.split()) for sentence in recording.sentences)} words; medians of {len(ours)}",
+        f"{recording.seconds:.0f} s, {speakers} speakers, {words} words; medians of {len(ours)}",
         "",
         "| | (a) one after the other | (b) Duoscribe | (b)/(a) |",
         "| --- | --- | --- | --- |",
