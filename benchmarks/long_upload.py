@@ -45,7 +45,7 @@ class FakeRecognition(asr_pb2_grpc.SpeechRecognitionServicer):
 
     async def close(self) -> None: ...
 
-    async def Recognize(self, request_iterator: Any, context: Any) -> None:
+    async def Recognize(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]
         upload: Upload[Any] = await Upload.open(request_iterator, context, ServerConfig())
         await context.write(asr_pb2.RecognizeResponse(started=asr_pb2.RecognitionStarted()))
         received, sent = 0, 0
@@ -60,6 +60,9 @@ class FakeRecognition(asr_pb2_grpc.SpeechRecognitionServicer):
         completed = asr_pb2.RecognitionCompleted(utterances=sent, words=sent * WORDS)
         await context.write(asr_pb2.RecognizeResponse(completed=completed))
 
+    async def DescribeRecognition(self, *_: Any) -> asr_pb2.DescribeRecognitionResponse:
+        return asr_pb2.DescribeRecognitionResponse()
+
 
 class FakeDiarization(diarization_pb2_grpc.SpeakerDiarizationServicer):
     names = ("speech.diarization.v1.SpeakerDiarization",)
@@ -71,7 +74,7 @@ class FakeDiarization(diarization_pb2_grpc.SpeakerDiarizationServicer):
 
     async def close(self) -> None: ...
 
-    async def Diarize(self, request_iterator: Any, context: Any) -> None:
+    async def Diarize(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]
         upload: Upload[Any] = await Upload.open(request_iterator, context, ServerConfig())
         started = diarization_pb2.DiarizationStarted()
         await context.write(diarization_pb2.DiarizeResponse(started=started))
@@ -86,6 +89,9 @@ class FakeDiarization(diarization_pb2_grpc.SpeakerDiarizationServicer):
             speakers=["SPEAKER_00", "SPEAKER_01"], turns=len(known)
         )
         await context.write(diarization_pb2.DiarizeResponse(completed=completed))
+
+    async def DescribeDiarization(self, *_: Any) -> diarization_pb2.DescribeDiarizationResponse:
+        return diarization_pb2.DescribeDiarizationResponse()
 
 
 def utterance(index: int) -> asr_pb2.Utterance:
