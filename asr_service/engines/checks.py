@@ -5,6 +5,7 @@ The lists follow what sherpa-onnx 2.0.1's model classes read with SHERPA_ONNX_RE
 
 import base64
 import binascii
+from collections.abc import Callable
 from pathlib import Path
 
 from asr_service.engines.base import Family
@@ -37,13 +38,12 @@ _NUMBERS: dict[Family, tuple[tuple[str, str], ...]] = {
     "paraformer": tuple(("model", key) for key in _LFR_NUMBERS),
 }
 _VECTORS: dict[Family, tuple[tuple[str, str], ...]] = {
-    "whisper": (("encoder", "sot_sequence"),),
     "sense-voice": (("model", "neg_mean"), ("model", "inv_stddev")),
     "paraformer": (("model", "neg_mean"), ("model", "inv_stddev")),
 }
 _OPTIONAL_NUMBERS: dict[Family, tuple[tuple[str, str], ...]] = {
     "whisper": (("encoder", "n_alignment_heads"),),
-    "nemo-transducer": (("encoder", "is_giga_am"),),
+    "nemo-transducer": (("encoder", "is_giga_am"), ("encoder", "feat_dim")),
     "nemo-ctc": (("model", "is_giga_am"),),
     "sense-voice": (("model", "blank_id"),),
 }
@@ -61,17 +61,8 @@ def check(layout: ModelLayout) -> None:
             _check_number(layout, role, key)
     for role, key in _VECTORS.get(layout.family, ()):
         _check_vector(layout, role, key)
-    if layout.family == "whisper":
-        _check_whisper_languages(layout)
-    if layout.family in {"nemo-transducer", "nemo-ctc"}:
-        _check_normalization(layout)
-    if layout.family == "nemo-transducer":
-        _check_feature_dimension(layout)
-        _check_durations(layout)
-    if layout.family in {"sense-voice", "paraformer"}:
-        _check_feature_statistics(layout)
-    if layout.family == "zipformer-ctc":
-        _check_vocabulary_axis(layout)
+    for check_more in _MORE_CHECKS.get(layout.family, ()):
+        check_more(layout)
     for role, path in layout.files.items():
         if path.suffix == ".ort":
             _check_ort(role, path)
@@ -145,6 +136,12 @@ def _check_durations(layout: ModelLayout) -> None:
             f"gives {size} numbers for {tokens} tokens; if it is a TDT model, the encoder's metadata 'url' must "
             'contain "tdt"',
         )
+
+
+def _check_prompt(layout: ModelLayout) -> None:
+    value = _metadata(layout, "encoder", "sot_sequence")
+    if not all(token.strip().isdigit() for token in value.split(",")):
+        raise _broken(layout, "encoder", f"metadata 'sot_sequence' must be token ids, is {value[:40]!r}")
 
 
 def _check_whisper_languages(layout: ModelLayout) -> None:
@@ -235,3 +232,13 @@ def _broken(layout: ModelLayout, role: str, what: str) -> ModelUnavailable:
 
 def _wrong_tokens(layout: ModelLayout, what: str) -> ModelUnavailable:
     return ModelUnavailable(f"{layout.tokens} {what}; it belongs to another model, fetch the model again")
+
+
+_MORE_CHECKS: dict[Family, tuple[Callable[[ModelLayout], None], ...]] = {
+    "whisper": (_check_prompt, _check_whisper_languages),
+    "nemo-transducer": (_check_normalization, _check_feature_dimension, _check_durations),
+    "nemo-ctc": (_check_normalization,),
+    "zipformer-ctc": (_check_vocabulary_axis,),
+    "sense-voice": (_check_feature_statistics,),
+    "paraformer": (_check_feature_statistics,),
+}

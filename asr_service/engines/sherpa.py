@@ -32,16 +32,15 @@ class _Traits:
     preferred_seconds: float
     max_seconds: float
     has_confidence: bool = False
-    measures_time: bool = True
 
 
 # Whisper: sherpa-onnx drops what comes after 29.5 s. The others were trained on up to about 30 s and take more;
 # past 80 s NeMo's attention fails.
 _TRAITS: dict[Family, _Traits] = {
     "whisper": _Traits(25, 29),
-    "moonshine": _Traits(25, 30, measures_time=False),
+    "moonshine": _Traits(25, 30),
     "sense-voice": _Traits(30, 40),
-    "paraformer": _Traits(30, 40, measures_time=False),
+    "paraformer": _Traits(30, 40),
     "transducer": _Traits(30, 60, has_confidence=True),
     "zipformer-ctc": _Traits(30, 60),
     "nemo-transducer": _Traits(30, 60, has_confidence=True),
@@ -63,8 +62,14 @@ class SherpaEngine:
         self._lock = threading.Lock()
         self._recognizers: dict[str, Any] = {}
         self.info = _info(layout)
-        # Loads the weights and lets ONNX Runtime set up its arenas before the first caller waits for it.
-        self.recognize([Speech(np.zeros(SAMPLE_RATE, np.float32))])
+        self._warm(layout)
+
+    def _warm(self, layout: ModelLayout) -> None:
+        """Loads the weights and lets ONNX Runtime set up its arenas before the first caller waits for it."""
+        try:
+            self.recognize([Speech(np.zeros(SAMPLE_RATE, np.float32))])
+        except RuntimeError as error:  # metadata that contradict the graph show only when it runs
+            raise _unusable("run", layout, error) from error
 
     def recognize(self, batch: Sequence[Speech]) -> list[Recognition]:
         return [self._recognize(speech) for speech in batch]
@@ -129,7 +134,7 @@ def _info(layout: ModelLayout) -> EngineInfo:
         engine=f"sherpa-onnx {version('sherpa-onnx')}",
         provider="cpu",
         languages=_languages(layout),
-        measures_time=_has_cross_attention(layout) if is_whisper else traits.measures_time,
+        measures_time=_measures_time(layout),
         starts_only=is_whisper,
         has_confidence=traits.has_confidence,
         preferred_seconds=traits.preferred_seconds,
@@ -148,6 +153,15 @@ def _languages(layout: ModelLayout) -> tuple[str, ...]:
     return tuple(code.strip() for code in metadata["all_language_codes"].split(","))
 
 
+def _measures_time(layout: ModelLayout) -> bool:
+    if layout.family == "whisper":
+        return _has_cross_attention(layout)
+    if layout.family == "paraformer":
+        # BiCIF exports add us_alphas and us_cif_peak.
+        return len(layout.headers["model"].outputs) == 4
+    return layout.family != "moonshine"
+
+
 def _has_cross_attention(layout: ModelLayout) -> bool:
     """Token times come from the decoder's fourth output, which older exports lack."""
     return len(layout.headers["decoder"].outputs) > 3
@@ -159,12 +173,15 @@ def _builder(layout: ModelLayout, threads: int) -> Callable[[str], Any]:
         try:
             return factory(**arguments, tokens=str(layout.tokens), num_threads=threads, provider="cpu")
         except (RuntimeError, ValueError) as error:
-            raise ModelUnavailable(
-                f"sherpa-onnx cannot load the {layout.family} model in {layout.directory} ({error}); "
-                "fetch the model again"
-            ) from error
+            raise _unusable("load", layout, error) from error
 
     return build
+
+
+def _unusable(step: str, layout: ModelLayout, error: Exception) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"sherpa-onnx cannot {step} the {layout.family} model in {layout.directory} ({error}); fetch the model again"
+    )
 
 
 def _factory(layout: ModelLayout, language: str) -> tuple[Callable[..., Any], dict[str, Any]]:  # noqa: PLR0911 - a table
