@@ -15,6 +15,9 @@ from serving.models.manifest import Entry
 from serving.models.pull import Update
 from serving.models.store import ModelStore
 
+# The store that a caller put into click's context, or the user's own.
+pass_store = click.make_pass_decorator(ModelStore, ensure=True)
+
 
 @click.group()
 def models() -> None:
@@ -25,12 +28,12 @@ def models() -> None:
 
 
 @models.command("list")
-def list_models() -> None:
+@pass_store
+def list_models(store: ModelStore) -> None:
     """Every model by name, with its role, licence, size and whether it has been pulled.
 
     The size is that of a pulled model on disk, otherwise of its published files.
     """
-    store = ModelStore()
     if not sys.stdout.isatty():
         for entry in store.entries():
             click.echo("\t".join(_row(store, entry)))
@@ -44,12 +47,12 @@ def list_models() -> None:
 @models.command("pull")
 @click.argument("names", nargs=-1)
 @click.option("--all-default", is_flag=True, help="The default set, besides the models named.")
-def pull_models(names: tuple[str, ...], *, all_default: bool) -> None:
+@pass_store
+def pull_models(store: ModelStore, names: tuple[str, ...], *, all_default: bool) -> None:
     """Fetch models, check them, and convert them into the cache; without NAMES, the default set.
 
     Can be repeated: what is there and whole is left alone, and needs no network.
     """
-    store = ModelStore()
     chosen = dict.fromkeys((*names, *(store.default_names() if all_default or not names else ())))
     try:
         if sys.stderr.isatty():
@@ -63,10 +66,11 @@ def pull_models(names: tuple[str, ...], *, all_default: bool) -> None:
 
 @models.command("path")
 @click.argument("name")
-def show_path(name: str) -> None:
+@pass_store
+def show_path(store: ModelStore, name: str) -> None:
     """The folder of a pulled model, on standard output."""
     try:
-        click.echo(ModelStore().path(name))
+        click.echo(store.path(name))
     except ModelUnavailable as error:
         raise click.ClickException(error.message) from error
 

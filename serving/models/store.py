@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from speech.audio.v1 import audio_pb2
 
 from serving.errors import ModelUnavailable
@@ -94,28 +95,50 @@ class ModelStore:
         """
         entries = [self._entry(name) for name in tuple(names) or self.default_names()]
         missing = [entry for entry in entries if not self._ready(entry, progress)]
-        if missing:
-            self._pull(missing, progress)
+        try:
+            if missing:
+                self._pull(missing, progress)
+        except OSError as error:
+            raise ModelUnavailable(
+                f"models cannot be kept in {self.cache_dir} ({error}); DUOSCRIBE_CACHE names another folder"
+            ) from error
         return [self._folder(entry) for entry in entries]
 
-    def _pull(self, entries: Iterable[Entry], progress: Progress) -> None:
+    def _pull(self, entries: list[Entry], progress: Progress) -> None:
         self.cache_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.cache_dir / LOCK):
-            work = self.cache_dir / WORK
-            # Holding the lock, whatever lies there was left by a process that was killed.
+        waiting = Update(entries[0].name, "waiting for another pull", 0.0)
+        with self._lock(lambda: progress(waiting)), self._work() as work:
+            puller = Puller(self.cache_dir, work, self._fetch, self._convert, progress)
+            for entry in entries:
+                # Another process may have pulled it while this one waited for the lock.
+                if not self._ready(entry, progress):
+                    puller.pull(entry)
+
+    @contextmanager
+    def _lock(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        lock = FileLock(self.cache_dir / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _work(self) -> Iterator[Path]:
+        work = self.cache_dir / WORK
+        # Under the lock, whatever lies there was left by a process that was killed.
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        try:
+            yield work
+        finally:
             shutil.rmtree(work, ignore_errors=True)
-            work.mkdir()
-            try:
-                puller = Puller(self.cache_dir, work, self._fetch, self._convert, progress)
-                for entry in entries:
-                    # Another process may have pulled it while this one waited for the lock.
-                    if not self._ready(entry, progress):
-                        puller.pull(entry)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
 
     def _ready(self, entry: Entry, progress: Progress) -> bool:
-        progress(Update(entry.name, "checking", 0.0))
         ready = self.has(entry, thorough=True)
         if ready:
             progress(Update(entry.name, "ready", 1.0))

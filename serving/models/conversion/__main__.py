@@ -18,7 +18,11 @@ RECIPES = {
 def main(arguments: list[str]) -> None:
     recipe, source, target = arguments
     module, function = RECIPES[recipe]
-    getattr(import_module(f"serving.models.conversion.{module}"), function)(Path(source), Path(target))
+    try:
+        convert = getattr(import_module(f"serving.models.conversion.{module}"), function)
+    except ModuleNotFoundError as error:
+        sys.exit(f"the package {error.name} is missing: pip install 'duoscribe[models]'")
+    convert(Path(source), Path(target))
 
 
 if __name__ == "__main__":

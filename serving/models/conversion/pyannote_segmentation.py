@@ -14,6 +14,9 @@ from safetensors.torch import save_file
 
 from serving.models.conversion.checkpoints import Specifications, load_checkpoint
 
+# Properties that pyannote.audio caches beside the fields they follow from.
+DERIVED = ("powerset", "num_powerset_classes")
+
 
 def convert(source: Path, target: Path) -> None:
     """`pytorch_model.bin` in `source` → the two files in `target`."""
@@ -30,4 +33,5 @@ def convert(source: Path, target: Path) -> None:
 
 def specifications(held: Specifications) -> dict[str, Any]:
     """Fields of `pyannote.audio.core.task.Specifications` that the checkpoint sets, its enumerations by name."""
-    return {name: value.name if isinstance(value, Enum) else value for name, value in vars(held).items()}
+    fields = {name: value for name, value in vars(held).items() if name not in DERIVED}
+    return {name: value.name if isinstance(value, Enum) else value for name, value in fields.items()}

@@ -18,20 +18,56 @@ from serving.models.conversion.whisper_network import Decoder, Dimensions, Encod
 
 OPSET = 17
 
-# Decoder heads whose attention follows the audio, (layer, head) by decoder layers and state: those that OpenAI found,
-# as in openai/whisper, whisper/__init__.py.
-ALIGNMENT_HEADS = {
+# Layer and head, of a decoder.
+Heads = tuple[tuple[int, int], ...]
+
+# Heads whose attention follows the audio, by decoder layers and state: those that OpenAI found (openai/whisper,
+# whisper/__init__.py).
+ALIGNMENT_HEADS: dict[tuple[int, int], Heads] = {
     (4, 384): ((1, 0), (2, 0), (2, 5), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)),  # tiny.en
     (6, 512): ((3, 3), (4, 7), (5, 1), (5, 5), (5, 7)),  # base.en
 }
 MODEL_TYPES = {(4, 384): "whisper-tiny.en", (6, 512): "whisper-base.en"}
 
+# The English vocabulary with its special tokens; the multilingual ones are larger and number them differently.
+ENGLISH_VOCABULARY = 51864
 # Languages that have a token each, in English-only models too.
 LANGUAGES = 99
 
 
 def to_fp32(source: Path, target: Path) -> None:
     """`checkpoint.pt` and `gpt2.tiktoken` → `encoder.onnx`, `decoder.onnx`, `tokens.txt`."""
+    # Folding would store the transposed embedding a second time: a third of the file.
+    export(source, target, fold=False)
+
+
+def to_int8(source: Path, target: Path) -> None:
+    """As `to_fp32`, with matrix products in 8 bits: `encoder.int8.onnx`, `decoder.int8.onnx`, `tokens.txt`."""
+    # Only a folded weight is one that the quantiser sees.
+    export(source, target, fold=True)
+    for name in ("encoder", "decoder"):
+        whole = target / f"{name}.onnx"
+        quantize(whole, target / f"{name}.int8.onnx")
+        whole.unlink()
+
+
+def quantize(source: Path, target: Path) -> None:
+    """Weights in 8 bits, activations as they come.
+
+    One scale a column: with one a matrix the decoder was seen to loop on speech that it otherwise reads. Seven of the
+    eight bits: processors without VNNI overflow on sums of full ones (ONNX Runtime, "Quantize ONNX models").
+    """
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=["MatMul"],
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+    )
+
+
+def export(source: Path, target: Path, *, fold: bool) -> None:
     checkpoint = load_checkpoint(source / "checkpoint.pt")
     dims = Dimensions(**checkpoint["dims"])
     model = Whisper(dims).eval()
@@ -40,30 +76,21 @@ def to_fp32(source: Path, target: Path) -> None:
     with torch.inference_mode(), warnings.catch_warnings():
         # The tracing exporter is kept on purpose: slices at a tensor's value are beyond the newer one.
         warnings.simplefilter("ignore")
-        export_encoder(model, dims, target / "encoder.onnx")
-        export_decoder(model, dims, target / "decoder.onnx")
-    add_metadata(target / "encoder.onnx", metadata(dims, words))
+        export_encoder(model, dims, target / "encoder.onnx", fold=fold)
+        export_decoder(model, dims, alignment_heads(dims), target / "decoder.onnx", fold=fold)
+    finish(target / "encoder.onnx", metadata(dims, words))
+    finish(target / "decoder.onnx", {})
     write_tokens(words, target / "tokens.txt")
 
 
-def to_int8(source: Path, target: Path) -> None:
-    """As `to_fp32`, with matrix products in 8 bits: `encoder.int8.onnx`, `decoder.int8.onnx`, `tokens.txt`."""
-    to_fp32(source, target)
-    for name in ("encoder", "decoder"):
-        whole = target / f"{name}.onnx"
-        quantize_dynamic(
-            whole, target / f"{name}.int8.onnx", op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8
-        )
-        whole.unlink()
-
-
-def export_encoder(model: Whisper, dims: Dimensions, path: Path) -> None:
+def export_encoder(model: Whisper, dims: Dimensions, path: Path, *, fold: bool) -> None:
     cross = {1: "n_audio", 2: "T"}
     torch.onnx.export(
         Encoder(model),
         (torch.zeros(1, dims.n_mels, 2 * dims.n_audio_ctx),),
         str(path),
         dynamo=False,
+        do_constant_folding=fold,
         opset_version=OPSET,
         input_names=["mel"],
         output_names=["n_layer_cross_k", "n_layer_cross_v"],
@@ -71,7 +98,7 @@ def export_encoder(model: Whisper, dims: Dimensions, path: Path) -> None:
     )
 
 
-def export_decoder(model: Whisper, dims: Dimensions, path: Path) -> None:
+def export_decoder(model: Whisper, dims: Dimensions, heads: Heads, path: Path, *, fold: bool) -> None:
     cache = torch.zeros(dims.n_text_layer, 1, dims.n_text_ctx, dims.n_text_state)
     cross = torch.zeros(dims.n_text_layer, 1, dims.n_audio_ctx, dims.n_text_state)
     names = {"tokens": {0: "n_audio", 1: "n_tokens"}}
@@ -80,10 +107,11 @@ def export_decoder(model: Whisper, dims: Dimensions, path: Path) -> None:
     names |= {"logits": {0: "n_audio", 1: "n_tokens"}}
     names |= {"cross_attention_weights": {0: "n_audio", 2: "n_tokens", 3: "T"}}
     torch.onnx.export(
-        Decoder(model, ALIGNMENT_HEADS[dims.n_text_layer, dims.n_text_state]),
+        Decoder(model, heads),
         (torch.zeros(1, 3, dtype=torch.int64), cache, cache, cross, cross, torch.ones(1, dtype=torch.int64)),
         str(path),
         dynamo=False,
+        do_constant_folding=fold,
         opset_version=OPSET,
         input_names=[
             "tokens",
@@ -103,12 +131,20 @@ def export_decoder(model: Whisper, dims: Dimensions, path: Path) -> None:
     )
 
 
+def alignment_heads(dims: Dimensions) -> Heads:
+    """Raises ValueError for a model that this module does not know."""
+    heads = ALIGNMENT_HEADS.get((dims.n_text_layer, dims.n_text_state))
+    if heads is None or dims.n_vocab != ENGLISH_VOCABULARY:
+        raise ValueError("only the checkpoints of tiny.en and base.en can be converted")
+    return heads
+
+
 def metadata(dims: Dimensions, words: dict[bytes, int]) -> dict[str, object]:
     """What sherpa-onnx wants to know; special tokens follow the vocabulary in OpenAI's order."""
     eot = len(words)
     sot = eot + 1
     translate = sot + LANGUAGES + 1
-    heads = ALIGNMENT_HEADS[dims.n_text_layer, dims.n_text_state]
+    heads = alignment_heads(dims)
     return {
         "model_type": MODEL_TYPES[dims.n_text_layer, dims.n_text_state],
         "version": "2",
@@ -131,9 +167,11 @@ def metadata(dims: Dimensions, words: dict[bytes, int]) -> dict[str, object]:
     }
 
 
-def add_metadata(path: Path, values: dict[str, object]) -> None:
+def finish(path: Path, properties: dict[str, object]) -> None:
+    """Write the properties in, and the exporter's version out: equal networks then have equal fingerprints."""
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, {key: str(value) for key, value in values.items()})
+    onnx.helper.set_model_props(model, {key: str(value) for key, value in properties.items()})
+    model.producer_name = model.producer_version = ""
     onnx.save(model, path)
 
 
