@@ -7,6 +7,7 @@ without local variables.
 import logging
 import sys
 import uuid
+from typing import TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -17,11 +18,16 @@ FORMATS = ("auto", "json", "console")
 MAX_REQUEST_ID_CHARS = 128
 
 
-def configure(level: str = "info", format: str = "auto") -> None:  # noqa: A002 - the flag's name
-    """Send this process's logs, those of libraries included, to standard error.
+def configure(
+    level: str = "info",
+    format: str = "auto",  # noqa: A002 - the flag's name
+    stream: TextIO | None = None,
+) -> None:
+    """Send this process's logs, those of libraries included, to `stream`, by default standard error.
 
     `format` is "json", "console", or "auto": console on a terminal, else JSON.
     """
+    stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -33,14 +39,19 @@ def configure(level: str = "info", format: str = "auto") -> None:  # noqa: A002 
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(format)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(format, stream),
+            ],
         )
     )
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
@@ -70,11 +81,10 @@ def current_request_id() -> str:
     return str(bound) if bound is not None else uuid.uuid4().hex
 
 
-def _renderers(format: str) -> list[Processor]:  # noqa: A002 - the flag's name
-    if format == "console" or (format == "auto" and sys.stderr.isatty()):
-        return [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
+def _renderers(format: str, stream: TextIO) -> list[Processor]:  # noqa: A002 - the flag's name
+    if format == "console" or (format == "auto" and stream.isatty()):
+        console = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        return [console]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -1,0 +1,30 @@
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from serving import logs
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Whatever the test configures is undone."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with structlog.contextvars.bound_contextvars():
+        yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def log_lines(own_logging: None) -> Callable[[], list[dict[str, Any]]]:
+    """What was logged, in JSON."""
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
