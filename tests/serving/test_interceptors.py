@@ -9,6 +9,7 @@ from google.rpc import code_pb2, error_details_pb2
 from support.fake_service import status_of, stream_of
 
 from serving import errors
+from serving.calls import response, responses
 from serving.interceptors import AdmissionInterceptor, ErrorInterceptor
 
 STYLES = ["UnaryUnary", "StreamUnary", "UnaryStream", "StreamStream", "UnaryGenerator", "StreamGenerator"]
@@ -46,23 +47,23 @@ class Kinds:
         }
 
 
-def call(channel, style, **arguments):
-    """Start a call; give an awaitable of its last answer."""
+async def call(channel, style, **arguments):
+    """The last answer."""
     path = f"/test.Kinds/{style}"
     request = stream_of([b"ask"]) if style in UPLOADS else b"ask"
-
-    async def last(responses):
-        return [response async for response in responses][-1]
-
     match style:
         case "UnaryUnary":
-            return channel.unary_unary(path)(request, **arguments)
+            return await channel.unary_unary(path)(request, **arguments)
         case "StreamUnary":
-            return channel.stream_unary(path)(request, **arguments)
+            return await response(channel.stream_unary(path)(request, **arguments))
         case "UnaryStream" | "UnaryGenerator":
-            return last(channel.unary_stream(path)(request, **arguments))
+            return [answer async for answer in responses(channel.unary_stream(path)(request, **arguments))][
+                -1
+            ]
         case _:
-            return last(channel.stream_stream(path)(request, **arguments))
+            return [answer async for answer in responses(channel.stream_stream(path)(request, **arguments))][
+                -1
+            ]
 
 
 @contextlib.asynccontextmanager
@@ -177,7 +178,7 @@ async def test_a_cancelled_call_cancels_its_handler_and_logs_no_failure(style, l
             raise
 
     async with served(work) as channel:
-        calling = asyncio.ensure_future(call(channel, style))
+        calling = asyncio.create_task(call(channel, style))
         await entered.wait()
         calling.cancel()
         await asyncio.wait_for(ended.wait(), 5)
@@ -197,7 +198,7 @@ async def test_an_error_that_nobody_is_left_to_be_told_makes_no_noise(log_lines)
             raise errors.Abandoned("the caller went away") from None
 
     async with served(work) as channel:
-        calling = asyncio.ensure_future(call(channel, "StreamStream"))
+        calling = asyncio.create_task(call(channel, "StreamStream"))
         await entered.wait()
         calling.cancel()
         await asyncio.wait_for(ended.wait(), 5)
@@ -230,7 +231,7 @@ async def test_an_upload_beyond_the_last_place_is_refused_with_a_time_to_come_ag
     room, admission = Room(), AdmissionInterceptor(max_streams=2)
     admission.open()
     async with served(room.work, admission) as channel:
-        inside = [asyncio.ensure_future(call(channel, style)) for _ in range(2)]
+        inside = [asyncio.create_task(call(channel, style)) for _ in range(2)]
         for _ in inside:
             await room.entered.acquire()
         status = await status_of(call(channel, style))
@@ -249,8 +250,8 @@ async def test_calls_without_upload_take_no_place():
     room, admission = Room(), AdmissionInterceptor(max_streams=1)
     admission.open()
     async with served(room.work, admission) as channel:
-        inside = [asyncio.ensure_future(call(channel, "UnaryUnary")) for _ in range(2)]
-        inside.append(asyncio.ensure_future(call(channel, "StreamUnary")))
+        inside = [asyncio.create_task(call(channel, "UnaryUnary")) for _ in range(2)]
+        inside.append(asyncio.create_task(call(channel, "StreamUnary")))
         for _ in inside:
             await room.entered.acquire()
         assert admission.in_flight == 1
@@ -266,7 +267,7 @@ async def test_a_failed_or_cancelled_upload_gives_its_place_back():
             assert (await status_of(call(channel, "StreamStream"))).message == "no sound"
     room = Room()
     async with served(room.work, admission) as channel:
-        calling = asyncio.ensure_future(call(channel, "StreamStream"))
+        calling = asyncio.create_task(call(channel, "StreamStream"))
         await room.entered.acquire()
         calling.cancel()
         await asyncio.wait_for(admission.wait_empty(), 5)

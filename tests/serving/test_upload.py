@@ -5,7 +5,18 @@ import asyncio
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 from speech.asr.v1 import asr_pb2
-from support.fake_service import FakeService, Gate, audio, config, end, limits, opened, read_all, status_of
+from support.fake_service import (
+    FakeService,
+    Gate,
+    answers,
+    audio,
+    config,
+    end,
+    limits,
+    opened,
+    read_all,
+    status_of,
+)
 
 EMPTY = asr_pb2.RecognizeRequest()
 
@@ -180,7 +191,3 @@ async def test_a_caller_that_vanishes_ends_in_cancellation():
         await door.channel.close()
         assert await asyncio.wait_for(gate.ending, 5) == "CancelledError"
         assert call.done()
-
-
-async def answers(responses):
-    return [response async for response in responses]

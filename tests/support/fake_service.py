@@ -10,6 +10,7 @@ import grpc
 from google.rpc import status_pb2
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 
+from serving.calls import responses
 from serving.config import ServerConfig
 from serving.server import RunningServer, running
 from serving.status import from_rpc_error
@@ -56,15 +57,13 @@ class FakeService(asr_pb2_grpc.SpeechRecognitionServicer):
     async def close(self) -> None:
         self.closed = True
 
-    async def Recognize(self, request_iterator: Any, context: Any) -> None:  # noqa: N802 - grpc's name
+    async def Recognize(self, request_iterator: Any, context: Any) -> None:
         upload = await Upload.open(request_iterator, context, self.config)
         await context.write(started(upload.request_id))
         size = await self._read(upload)
         await context.write(asr_pb2.RecognizeResponse(completed=asr_pb2.RecognitionCompleted(words=size)))
 
-    async def DescribeRecognition(  # noqa: N802 - grpc's name
-        self, request: Any, context: Any
-    ) -> asr_pb2.DescribeRecognitionResponse:
+    async def DescribeRecognition(self, request: Any, context: Any) -> asr_pb2.DescribeRecognitionResponse:
         await self._describe()
         return asr_pb2.DescribeRecognitionResponse(family="fake")
 
@@ -82,7 +81,7 @@ class Door:
 
     async def recognize(self, *messages: asr_pb2.RecognizeRequest, **call: Any) -> tuple[str, int]:
         """Request id and bytes counted."""
-        first, last = [response async for response in self.stub.Recognize(stream_of(messages), **call)]
+        first, last = await answers(self.stub.Recognize(stream_of(messages), **call))
         return first.started.request_id, last.completed.words
 
 
@@ -103,6 +102,10 @@ def limits(**changes: Any) -> ServerConfig:
 async def stream_of(messages: Iterable[Any]) -> AsyncIterator[Any]:
     for message in messages:
         yield message
+
+
+async def answers(call: Any) -> list[asr_pb2.RecognizeResponse]:
+    return [response async for response in responses(call)]
 
 
 def config(request_id: str = "") -> asr_pb2.RecognizeRequest:

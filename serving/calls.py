@@ -1,0 +1,90 @@
+"""Streaming calls to other services, without two faults of grpc.aio's client.
+
+When a server refuses an upload that is still being written, a write fails, and grpc.aio then puts INTERNAL "Internal error
+from Core" in place of the status that the server sent (grpc/grpc issue 36066). And a call whose reader is cancelled before
+the first response has come goes on at the server.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, TypeVar
+
+import grpc
+
+_HIDING_DETAILS = "Internal error from Core"
+
+# By when a status that the server has sent is known, the failed write having been noticed first.
+_STATUS_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+async def responses(
+    call: grpc.aio.StreamStreamCall[Any, T] | grpc.aio.UnaryStreamCall[Any, T],
+) -> AsyncGenerator[T, None]:
+    """The responses of a call, which ends with this iterator: close it (`contextlib.aclosing`) if you leave early.
+
+    Raises AioRpcError with the status that the server sent.
+    """
+    outcome = _Outcome(call)
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        truth = await outcome.truth(error)
+        if truth.code() is not grpc.StatusCode.OK:
+            raise truth from None
+    finally:
+        call.cancel()
+
+
+async def response(call: grpc.aio.StreamUnaryCall[Any, T]) -> T:
+    """The response of a call, which is cancelled if this is.
+
+    Raises AioRpcError with the status that the server sent.
+    """
+    outcome = _Outcome(call)
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise await outcome.truth(error) from None
+    finally:
+        call.cancel()
+
+
+class _Outcome:
+    """Remembers every status that a call ever had, as it is set; the last one need not be the server's."""
+
+    def __init__(self, call: grpc.aio.Call) -> None:
+        self._server_said: asyncio.Future[grpc.aio.AioRpcError] = asyncio.get_running_loop().create_future()
+        self._call = call
+        call.add_done_callback(self._note)
+
+    async def truth(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+        """What the server said, where `error` hides it; else `error`."""
+        if error.details() != _HIDING_DETAILS:
+            return error
+        await asyncio.wait((self._server_said,), timeout=_STATUS_SECONDS)
+        return self._server_said.result() if self._server_said.done() else error
+
+    def _note(self, _: object) -> None:
+        details = _known(self._call.details())
+        if details != _HIDING_DETAILS and not self._server_said.done():
+            self._server_said.set_result(
+                grpc.aio.AioRpcError(
+                    _known(self._call.code()),
+                    grpc.aio.Metadata(),
+                    _known(self._call.trailing_metadata()),
+                    details=details,
+                )
+            )
+
+
+def _known(value: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that has nothing to wait for, as those of a call that is done."""
+    try:
+        value.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise RuntimeError("a call that is done has no status")
