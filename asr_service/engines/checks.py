@@ -10,6 +10,7 @@ from pathlib import Path
 
 from asr_service.engines.base import Family
 from asr_service.engines.layout import ModelLayout
+from asr_service.engines.signatures import check_signatures
 from serving.errors import ModelUnavailable
 
 _LFR_NUMBERS = ("vocab_size", "lfr_window_size", "lfr_window_shift")
@@ -54,6 +55,7 @@ _CTC_BLANKS = frozenset({b"<blk>", b"<eps>", b"<blank>"})
 
 def check(layout: ModelLayout) -> None:
     """Raises ModelUnavailable with the file and the field that sherpa-onnx would stumble over."""
+    check_signatures(layout)
     for role, key in _NUMBERS[layout.family]:
         _check_number(layout, role, key)
     for role, key in _OPTIONAL_NUMBERS.get(layout.family, ()):

@@ -8,14 +8,15 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import onnx
+from support.tiny_models import MODELS, bursts
 
 from asr_service.engines import load
 from asr_service.engines.base import Speech
 from serving.errors import ModelUnavailable
-from support.tiny_models import MODELS, bursts
 
 REFUSED, HARMLESS, MANGLED = "refused", "harmless", "mangled"
 Breakage = tuple[str, Callable[[], object]]
@@ -23,20 +24,19 @@ Breakage = tuple[str, Callable[[], object]]
 
 def breakages(directory: Path) -> Iterator[Breakage]:
     """Names and deeds; each is done to a copy of its own."""
-    for path in sorted(directory.iterdir()):
+    files = sorted(directory.iterdir())
+    for path, other in zip(files, files[1:] + files[:1], strict=True):
         size = path.stat().st_size
         yield f"{path.name} missing", path.unlink
-        yield f"{path.name} empty", lambda path=path: _cut(path, 0)
-        yield f"{path.name} cut in half", lambda path=path, size=size: _cut(path, size // 2)
-        yield f"{path.name} cut at its end", lambda path=path, size=size: _cut(path, size - 5)
-        yield (
-            f"{path.name} of noise",
-            lambda path=path, size=size: path.write_bytes(bytes(range(7, 207)) * 20),
-        )
+        yield f"{path.name} empty", partial(_cut, path, 0)
+        yield f"{path.name} cut in half", partial(_cut, path, size // 2)
+        yield f"{path.name} cut at its end", partial(_cut, path, size - 5)
+        yield f"{path.name} of noise", partial(path.write_bytes, bytes(range(7, 207)) * 20)
         if path.suffix == ".onnx":
+            yield f"{path.name} with {other.name} in it", partial(shutil.copy, other, path)
             yield from _metadata_breakages(path)
         if path.name == "tokens.txt":
-            yield "tokens.txt one short", lambda path=path: _drop_line(path)
+            yield "tokens.txt one short", partial(_drop_line, path)
 
 
 def _metadata_breakages(path: Path) -> Iterator[Breakage]:
@@ -47,10 +47,7 @@ def _metadata_breakages(path: Path) -> Iterator[Breakage]:
             ("negative", "-3"),
             ("too large", "9999"),
         ):
-            yield (
-                f"{path.name} with {entry.key} {how}",
-                lambda key=entry.key, value=value: _set_metadata(path, key, value),
-            )
+            yield f"{path.name} with {entry.key} {how}", partial(_set_metadata, path, entry.key, value)
 
 
 def _cut(path: Path, size: int) -> None:
@@ -63,9 +60,11 @@ def _drop_line(path: Path) -> None:
 
 def _set_metadata(path: Path, key: str, value: str | None) -> None:
     model = onnx.load(path)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    metadata[key] = value
-    onnx.helper.set_model_props(model, {key: value for key, value in metadata.items() if value is not None})
+    metadata = {entry.key: entry.value for entry in model.metadata_props if entry.key != key}
+    if value is not None:
+        metadata[key] = value
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, metadata)
     onnx.save(model, path)
 
 

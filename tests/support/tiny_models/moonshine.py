@@ -8,7 +8,7 @@ sherpa-onnx, scripts/moonshine/test.py and scripts/moonshine/v2/test.py.
 from pathlib import Path
 
 import numpy as np
-
+import onnx
 from support.tiny_models.graph import BOOL, FLOAT, INT32, INT64, Graph
 from support.tiny_models.hearing import Ear, one_hot, pieces
 from support.tiny_models.ort_format import convert
@@ -135,9 +135,12 @@ def _answer(graph: Graph, memory: str, position: str) -> str:
 
 
 def _branch(graph: Graph, condition: str, *, then: str, otherwise: str) -> str:
-    branches = {}
-    for name, value in (("then_branch", then), ("else_branch", otherwise)):
-        branch = Graph(graph.named(name))
-        branch.output(branch.named("chosen"), value, FLOAT, ("batch", 1, "past", SLOTS))
-        branches[name] = branch.proto()
-    return graph.op("If", condition, **branches)
+    chosen = (_alone(graph.named("then"), then), _alone(graph.named("else"), otherwise))
+    return graph.op("If", condition, then_branch=chosen[0], else_branch=chosen[1])
+
+
+def _alone(name: str, value: str) -> onnx.GraphProto:
+    """A graph that gives a value of the graph around it."""
+    branch = Graph(name)
+    branch.output(f"{name}/value", value, FLOAT, ("batch", 1, "past", SLOTS))
+    return branch.proto()

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import onnxruntime
-
 from support.tiny_models.graph import Graph
 
 
