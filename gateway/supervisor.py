@@ -9,10 +9,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -27,6 +28,7 @@ _LAST_WORDS_SECONDS = 1.0
 _STDERR = 2
 
 Sink = Callable[[bytes], object]
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +116,7 @@ class ServiceProcess:
 
     async def ready(self) -> str:
         """Wait until health says SERVING, and give the service's address. Raises ServiceDied."""
-        becoming = asyncio.create_task(self._become_ready())
-        dying = asyncio.create_task(self.death())
-        try:
-            done, _ = await asyncio.wait({becoming, dying}, return_when=asyncio.FIRST_COMPLETED)
-            if becoming in done:
-                return becoming.result()
-            raise dying.result()
-        finally:
-            becoming.cancel()
-            dying.cancel()
-            await asyncio.wait({becoming, dying})
+        return await _before(self._become_ready(), self.death())
 
     async def death(self) -> ServiceDied:
         """Wait for the process to end, and say how it did."""
@@ -163,6 +155,10 @@ class Services:
 
     addresses: dict[str, str]
     processes: tuple[ServiceProcess, ...]
+
+    async def while_alive(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Do the work; cancel it and raise ServiceDied should a service end before."""
+        return await _before(work, self.first_death())
 
     async def first_death(self) -> ServiceDied:
         """Wait until one of them ends."""
@@ -207,6 +203,20 @@ async def _stop_all(processes: Sequence[ServiceProcess], grace_seconds: float) -
     """The last one serves with the help of the others, so it drains while they still run."""
     for together in (processes[-1:], processes[:-1]):
         await asyncio.gather(*(process.stop(grace_seconds) for process in together))
+
+
+async def _before(work: Coroutine[Any, Any, ResultT], death: Coroutine[Any, Any, ServiceDied]) -> ResultT:
+    """The work's result; cancels it and raises the death where that comes first."""
+    working, dying = asyncio.create_task(work), asyncio.create_task(death)
+    try:
+        await asyncio.wait({working, dying}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise dying.result()
+    finally:
+        working.cancel()
+        dying.cancel()
+        await asyncio.wait({working, dying})
 
 
 async def _serving(address: str) -> None:

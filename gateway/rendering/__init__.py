@@ -5,31 +5,16 @@ name. Times are taken from the message exactly and rounded once, to the millisec
 """
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 
 from speech.gateway.v1.gateway_pb2 import TranscribeFileResponse
 
 from gateway.rendering.document import render_json
+from gateway.rendering.formats import OutputFormat
 from gateway.rendering.rttm import render_rttm
 from gateway.rendering.subtitles import render_srt, render_vtt
 from gateway.rendering.text import render_text
 
 __all__ = ["OutputFormat", "render"]
-
-
-class OutputFormat(StrEnum):
-    """What a transcript can be written as; the value is the file name's suffix as well."""
-
-    TEXT = "text"
-    JSON = "json"
-    SRT = "srt"
-    VTT = "vtt"
-    RTTM = "rttm"
-
-    @property
-    def suffix(self) -> str:
-        """The usual end of such a file's name, with its dot."""
-        return ".txt" if self is OutputFormat.TEXT else f".{self.value}"
 
 
 _RENDERERS: Mapping[OutputFormat, Callable[[TranscribeFileResponse, str], str]] = {

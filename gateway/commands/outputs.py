@@ -1,0 +1,76 @@
+"""Where transcripts are written."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.rendering.formats import OutputFormat
+
+STDOUT = "-"
+NAME = "{name}"
+
+
+class OutputProblem(Exception):  # noqa: N818 - named after what happened
+    """The command line asks for outputs that cannot be; the message says why."""
+
+
+def plan_outputs(
+    recordings: Sequence[str], output: str | None, output_format: OutputFormat
+) -> list[Path | None]:
+    """A file for each recording, in order; None is standard output. Makes folders; raises OutputProblem, OSError.
+
+    `output` is a file, a folder (one that exists, or ends with "/", or any name where there are several recordings), or a
+    template with {name}, the recording's name without folder and suffix.
+    """
+    if output is None or output == STDOUT:
+        if len(recordings) > 1 and output_format in (OutputFormat.SRT, OutputFormat.VTT):
+            raise OutputProblem(
+                f"several recordings cannot share one {output_format} output; give a folder with -o"
+            )
+        return [None] * len(recordings)
+    paths = [_path(recording, output, output_format, several=len(recordings) > 1) for recording in recordings]
+    _refuse_clashes(recordings, paths)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return list(paths)
+
+
+def infer_format(output: str | None) -> OutputFormat:
+    """What the output's suffix says; text where it says nothing."""
+    suffix = Path(output or "").suffix.lower()
+    return next((each for each in OutputFormat if each.suffix == suffix), OutputFormat.TEXT)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """The file appears complete, or not at all, or stays what it was; pipes and devices are written to. Raises OSError."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    target = path.resolve()
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _path(recording: str, output: str, output_format: OutputFormat, *, several: bool) -> Path:
+    name = "stdin" if recording == "-" else Path(recording).stem
+    if NAME in output:
+        return Path(output.replace(NAME, name))
+    if several or output.endswith(os.sep) or Path(output).is_dir():
+        return Path(output) / f"{name}{output_format.suffix}"
+    return Path(output)
+
+
+def _refuse_clashes(recordings: Sequence[str], paths: Sequence[Path]) -> None:
+    written: dict[Path, str] = {}
+    read = {Path(recording).resolve() for recording in recordings if recording != "-"}
+    for recording, path in zip(recordings, paths, strict=True):
+        target = path.resolve()
+        if target in read:
+            raise OutputProblem(f"{path} is a recording to read; it will not be written over")
+        if target in written:
+            raise OutputProblem(f"{written[target]} and {recording} would both be written to {path}")
+        written[target] = recording

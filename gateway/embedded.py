@@ -1,0 +1,59 @@
+"""The three services on this machine, for one command: over sockets that nobody else can reach."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from gateway.supervisor import Launch, Services, Sink, running_services
+from serving.models.store import ModelStore
+
+# Paths of sockets are short: 107 bytes on Linux, 103 elsewhere, with some left for the socket's own name.
+_MAX_DIRECTORY_BYTES = 80
+_BACKEND_VARIABLES = ("DUOSCRIBE_ASR_", "DUOSCRIBE_DIARIZATION_")
+
+
+@contextmanager
+def private_directory() -> Iterator[Path]:
+    """A folder that only this user can enter, removed in the end."""
+    base = tempfile.gettempdir()
+    roomy = len(os.fsencode(base)) <= _MAX_DIRECTORY_BYTES
+    with tempfile.TemporaryDirectory(prefix="duoscribe-", dir=base if roomy else "/tmp") as directory:  # noqa: S108
+        yield Path(directory)
+
+
+@asynccontextmanager
+async def embedded_services(
+    *, gateway_address: str | None = None, sink: Sink, grace_seconds: float, flags: tuple[str, ...] = ()
+) -> AsyncIterator[Services]:
+    """Run all three until the context ends; the gateway listens on a private socket unless it is given an address.
+
+    `flags` are for each of the three; all else comes from the environment. Raises ServiceDied.
+    """
+    with private_directory() as directory:
+        asr, diarization = f"unix:{directory}/asr.sock", f"unix:{directory}/diarization.sock"
+        front = gateway_address or f"unix:{directory}/gateway.sock"
+        backends = ("--asr", asr, "--diarization", diarization)
+        launches = (
+            Launch("asr", "asr_service", ("--address", asr, *flags)),
+            Launch("diarization", "diarization_service", ("--address", diarization, *flags)),
+            Launch("gateway", "gateway", ("--address", front, *backends, *flags)),
+        )
+        async with running_services(
+            launches, directory=directory, sink=sink, grace_seconds=grace_seconds
+        ) as services:
+            yield services
+
+
+def missing_models(store: ModelStore, environment: Mapping[str, str]) -> list[str]:
+    """Names of the models that the services will ask for and that have not been pulled.
+
+    These are the default set, and whatever a backend's environment variable names.
+    """
+    named = {value for variable, value in environment.items() if variable.startswith(_BACKEND_VARIABLES)}
+    return [
+        entry.name
+        for entry in store.entries()
+        if (entry.default or entry.name in named) and not store.has(entry)
+    ]
