@@ -97,7 +97,8 @@ class UtteranceCutter:
         return Region(max(region.start, self._cut_at), region.end)
 
     def _join(self, region: Region) -> None:
-        self._current.append(self._make_room(region))
+        rest = self._make_room(region)
+        self._current.append(rest)
 
     def _make_room(self, region: Region) -> Region:
         """Closes utterances so that `region`, or what it is known to hold so far, fits; answers with what is left."""
