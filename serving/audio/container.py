@@ -25,10 +25,8 @@ _FORMATS = (
 _OPTIONS = {
     "format_whitelist": _FORMATS,
     "protocol_whitelist": "none",
-    # How much is read before the first sound comes out; enough to find it in between a video's pictures.
-    "probesize": str(64 * 1024),
-    # WAV and the like: a packet is at most so many bytes.
-    "max_size": str(64 * 1024),
+    # WAV and the like: a packet waits for so many bytes, a quarter of a second of what is usual for speech.
+    "max_size": str(8 * 1024),
 }
 
 _NOT_AUDIO = (
@@ -106,7 +104,12 @@ def opened(read: Callable[[int], bytes]) -> Iterator[ContainerReader]:
     """Find out what the bytes are. `read` blocks, and returns nothing at the end. Raises InvalidAudio, Unavailable."""
     with prepared(read) as source:
         try:
-            container = av.open(source.file, "r", options=_OPTIONS, buffer_size=READ_BYTES)
+            container = av.open(
+                source.file,
+                "r",
+                options=_OPTIONS | {"probesize": str(source.probe_bytes)},
+                buffer_size=READ_BYTES,
+            )
         except av.FFmpegError as error:
             raise InvalidAudio(_NO_INDEX if source.iso_media else _NOT_AUDIO) from error
         with container:

@@ -25,6 +25,8 @@ class Source:
     """What FFmpeg gets, and what the first bytes told that it will not tell."""
 
     file: Readable
+    # How much FFmpeg reads to find out about the streams, before the first sound comes out.
+    probe_bytes: int
     iso_media: bool
     # Whether the container's header speaks of the whole recording, and not of its first piece only.
     header_is_whole: bool
@@ -45,20 +47,29 @@ def prepared(read: Callable[[int], bytes]) -> Iterator[Source]:
     iso_media = is_iso_media(head)
     whole = not (iso_media and is_fragmented(head))
     promised = promised_seconds(head)
+    probe_bytes = _probe_bytes(head.peek(4))
     if iso_media and index_comes_late(head):
         with _kept(head) as file:
-            yield Source(file, iso_media, whole, promised)
+            yield Source(file, probe_bytes, iso_media, whole, promised)
     elif head.peek(4) == b"OggS":
         pages = OggPages(head.read)
-        yield Source(pages, iso_media, whole, promised)
+        yield Source(pages, probe_bytes, iso_media, whole, promised)
         _drain(pages)
         if pages.cut_short:
             raise InvalidAudio(
                 "the recording is cut short: it ends within a page of Ogg; send the whole file"
             )
     else:
-        yield Source(head, iso_media, whole, promised)
+        yield Source(head, probe_bytes, iso_media, whole, promised)
         _drain(head)
+
+
+def _probe_bytes(start: bytes) -> int:
+    if start in {b"RIFF", b"RF64", b"FORM"}:  # the header says it all
+        return 8 * 1024
+    if start[:1] == b"G" or start == b"\0\0\1\xba":  # MPEG streams: sound turns up between a video's pictures
+        return 2 * 1024 * 1024
+    return 64 * 1024
 
 
 def _drain(file: Readable) -> None:

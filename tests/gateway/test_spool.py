@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-import os
 import resource
 import subprocess
 import sys
 import tracemalloc
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -217,9 +217,7 @@ def files_no_larger_than(size):
 def open_descriptors():
     """Number and place of each, but for the listing's own."""
     found = {}
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found[number] = os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:
-            continue
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found[link.name] = str(link.readlink())
     return found

@@ -85,8 +85,10 @@ def encoded_pieces(
     return file.getvalue()
 
 
-def film(seconds: float, sound: Floats | None, rate: int = 48000, container: str = "mp4") -> bytes:
-    """Grey pictures, with sound or without."""
+def film(
+    seconds: float, sound: Floats | None, *, rate: int = 48_000, container: str = "mp4", sound_at: float = 0.0
+) -> bytes:
+    """Grey pictures, with sound from a certain second on or without."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         pictures = output.add_stream("mpeg4", rate=10, width=64, height=48, pix_fmt="yuv420p")
@@ -98,7 +100,7 @@ def film(seconds: float, sound: Floats | None, rate: int = 48000, container: str
         output.mux(pictures.encode(None))
         if track is not None:
             frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), "fltp", "mono")
-            frame.sample_rate, frame.pts = rate, 0
+            frame.sample_rate, frame.pts = rate, round(sound_at * rate)
             output.mux(track.encode(frame))
             output.mux(track.encode(None))
     return file.getvalue()
