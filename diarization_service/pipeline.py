@@ -29,6 +29,7 @@ from diarization_service.answering import Hook, MachineFailed
 from diarization_service.config import WorkerConfig
 from diarization_service.hints import SpeakerBounds
 from diarization_service.networks import load_network
+from diarization_service.shared_trunk import SharedTrunkDiarization
 from diarization_service.turns import Diarization, Track, diarization
 from serving.times import SAMPLE_RATE, duration
 
@@ -36,7 +37,6 @@ from serving.times import SAMPLE_RATE, duration
 import pyannote.audio
 from lightning.pytorch.utilities.memory import is_oom_error
 from pyannote.audio.core.plda import PLDA
-from pyannote.audio.pipelines import SpeakerDiarization
 from pyannote.core import Annotation
 
 ENGINE = f"pyannote.audio {pyannote.audio.__version__}"
@@ -77,7 +77,7 @@ class _BatchSizes:
 class Pipeline:
     """One loaded pipeline; one recording at a time."""
 
-    def __init__(self, pipeline: SpeakerDiarization, device: torch.device) -> None:
+    def __init__(self, pipeline: SharedTrunkDiarization, device: torch.device) -> None:
         self._pipeline = pipeline
         self._device = device
 
@@ -131,7 +131,7 @@ def load_pipeline(config: WorkerConfig) -> Pipeline:
     torch.set_num_threads(threads)
     device = _device(config.device)
     batch_sizes = _BatchSizes.of(config, device)
-    pipeline = SpeakerDiarization(
+    pipeline = SharedTrunkDiarization(
         segmentation=load_network(Path(config.segmentation)),
         embedding=load_network(Path(config.embedding)),
         embedding_exclude_overlap=True,
