@@ -74,6 +74,12 @@ class ContainerReader:
                     self.completeness.hear(frame.samples / frame.sample_rate)
                     yield frame
 
+    def note_gap(self, seconds: float) -> None:
+        """Silence had to be put in. Raises InvalidAudio once that is more than a flaw."""
+        # A bare stream (FLAC in FLAC, MP3 in MP3) has no pauses: frames are missing.
+        if seconds and self._container.format.name == self._stream.codec_context.codec.canonical_name:
+            self.completeness.lose(seconds)
+
     def info(self, first: av.AudioFrame) -> audio_pb2.RecordingInfo:
         declared = self.completeness.declared
         return audio_pb2.RecordingInfo(

@@ -24,11 +24,11 @@ class Converter:
         """Length of everything so far, silence included."""
         return self._start / SAMPLE_RATE + (self._resampler.seconds if self._resampler else 0.0)
 
-    def add(self, frame: av.AudioFrame) -> None:
-        """Raises RecordingTooLong."""
+    def add(self, frame: av.AudioFrame) -> float:
+        """Returns the seconds of silence put before it. Raises RecordingTooLong."""
         gap = 0.0 if frame.time is None else self._clock.gap(frame.time, self.seconds)
         if gap < 0:
-            return
+            return 0.0
         if gap > 0:
             self._end_stretch()
             self._writer.write_silence(round(gap * SAMPLE_RATE))
@@ -36,6 +36,7 @@ class Converter:
         for samples in self._fitting(frame).convert(frame):
             self._writer.write(samples)
         self._heard_anything = True
+        return gap
 
     def finish(self) -> None:
         """A recording of less than half an output sample still is one sample long."""

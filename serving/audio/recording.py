@@ -95,6 +95,6 @@ def _decode_container(max_seconds: float, read: _Read, announce: _Announce, writ
             if not announced:
                 announce(reader.info(frame))
                 announced = True
-            converter.add(frame)
+            reader.note_gap(converter.add(frame))
         converter.finish()
         reader.completeness.check(converter.seconds)

@@ -74,13 +74,19 @@ class DecodingThread:
 
     def _run(self) -> None:
         try:
-            self._decode(self._pipe.read, self._handoff.put, self._writer)
-            self._writer.flush()
+            self._decode_and_flush()
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again on the event loop
             self._error = error
         self._loop.call_soon_threadsafe(self._finish)
+
+    def _decode_and_flush(self) -> None:
+        """What was decoded before an error is still heard."""
+        try:
+            self._decode(self._pipe.read, self._handoff.put, self._writer)
+        finally:
+            self._writer.flush()
 
     def _finish(self) -> None:
         self._handoff.end()
