@@ -46,7 +46,9 @@ def listen(server: grpc.aio.Server, address: str) -> str:
     replaced.
     """
     path = socket_path(address)
-    if path is not None:
+    if path is None:
+        _check_port(address)
+    else:
         _check_socket_path(path)
     try:
         port = server.add_insecure_port(address)
@@ -61,6 +63,13 @@ def socket_path(address: str) -> Path | None:
     """The file of a unix: address."""
     scheme, _, path = address.partition(":")
     return Path(path.removeprefix("//")) if scheme == "unix" else None
+
+
+def _check_port(address: str) -> None:
+    # The C core takes 99999 for 34463.
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and int(port) < 65536):
+        raise OSError(f"cannot listen on {address}: an address is HOST:PORT or unix:PATH")
 
 
 def _check_socket_path(path: Path) -> None:

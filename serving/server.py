@@ -63,13 +63,22 @@ class RunningServer:
         self._calls = calls
         self._drain_seconds = drain_seconds
         self._loading = asyncio.create_task(self._load())
+        self._stopping: asyncio.Task[None] | None = None
 
     async def wait_serving(self) -> None:
         """Wait for the models. Raises what kept them from loading, where `serving` would never be set."""
         await asyncio.shield(self._loading)
 
     async def stop(self) -> None:
-        """Tell health first, refuse new recordings, let those in flight finish within the deadline, and close."""
+        """Tell health first, refuse new recordings, let those in flight finish within the deadline, and close.
+
+        Once begun it goes on, whether or not somebody waits for it.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
         await self._drain()
         self._loading.cancel()
         await asyncio.wait({self._loading})
