@@ -1,0 +1,74 @@
+"""What the gateway can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.addresses import target
+from gateway.merge import SECOND, MergeOptions
+from gateway.retries import RetryPolicy
+from serving.config import ServerConfig, option
+
+ENV_PREFIX = "DUOSCRIBE_GATEWAY_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayConfig(ServerConfig):
+    """Raises ValueError for backend addresses that gRPC cannot balance over."""
+
+    address: str = option(
+        "127.0.0.1:50050", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
+    )
+    asr: tuple[str, ...] = option(
+        ("127.0.0.1:50051",),
+        "Speech recognition: HOST:PORT of one or several IP addresses, one DNS name for all replicas, or unix:PATH.",
+    )
+    diarization: tuple[str, ...] = option(
+        ("127.0.0.1:50052",), "Speaker diarization: addresses as for --asr."
+    )
+    spool_memory_bytes: int = option(
+        8 * 1024 * 1024,
+        "Decoded audio of one recording held in memory; the rest goes to a temporary file. 32,000 bytes are a second.",
+        min=0,
+    )
+    spool_directory: Path | None = option(  # noqa: RUF009 - describes the field
+        None, "Where temporary files go; by default the system's place."
+    )
+    attempts: int = option(
+        4, "Calls made for each stage of a recording before it is given up, each on another replica.", min=1
+    )
+    backoff_seconds: float = option(0.2, "Wait before the second call; doubles with each further one.", min=0)
+    max_backoff_seconds: float = option(10.0, "Longest wait between two calls.", min=0)
+    silence_seconds: float = option(
+        300.0,
+        "A backend that owes an answer and sends nothing for this long counts as failed. Keep it above --max-idle-seconds.",
+        min=0.01,
+    )
+    nearest_turn_seconds: float = option(
+        0.5, "How far a word outside all turns looks for the nearest one.", min=0
+    )
+    min_exclusive_turn_seconds: float = option(
+        0.25, "The shortest turn that a single word between words of others keeps.", min=0
+    )
+    max_pause_seconds: float = option(1.0, "The longest pause within a segment.", min=0)
+    sentence_after_seconds: float = option(
+        15.0, "How long a segment gets before the end of a sentence divides it.", min=0
+    )
+
+    def __post_init__(self) -> None:
+        for addresses in (self.asr, self.diarization):
+            target(addresses)
+
+    @property
+    def retries(self) -> RetryPolicy:
+        return RetryPolicy(
+            attempts=self.attempts, backoff=self.backoff_seconds, max_backoff=self.max_backoff_seconds
+        )
+
+    @property
+    def merging(self) -> MergeOptions:
+        return MergeOptions(
+            nearest_turn=round(self.nearest_turn_seconds * SECOND),
+            min_exclusive_turn=round(self.min_exclusive_turn_seconds * SECOND),
+            max_pause=round(self.max_pause_seconds * SECOND),
+            sentence_after=round(self.sentence_after_seconds * SECOND),
+        )

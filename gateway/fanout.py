@@ -1,0 +1,153 @@
+"""One stage of a recording: calls a backend, and replays the recording to another replica when the call fails."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from google.rpc import code_pb2, status_pb2
+from grpc import aio
+
+from gateway.dialects import Dialect
+from gateway.inbox import Inbox
+from gateway.outcomes import public_status
+from gateway.reports import Completed, Ended, Progress, Retrying
+from gateway.retries import RetryPolicy
+from gateway.silence import Silence
+from gateway.spool import Spool
+from serving import logs
+from serving.status import from_rpc_error, most_telling
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+_SILENT = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the backend owed an answer and sent nothing")
+_INCOMPLETE = status_pb2.Status(code=code_pb2.INTERNAL, message="the answer ended before it was complete")
+
+_log = logs.get_logger(__name__)
+
+
+class Method(Protocol[RequestT, ResponseT]):
+    """A stub's method for the stage."""
+
+    def __call__(
+        self, *, timeout: float | None, metadata: Sequence[tuple[str, str]]
+    ) -> "aio.StreamStreamCall[RequestT, ResponseT]": ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """What the calls made for a recording have in common; `deadline` is the caller's, by the event loop's clock."""
+
+    request_id: str
+    deadline: float | None
+    silence_seconds: float
+    retries: RetryPolicy
+
+    def timeout(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+
+class CallFailed(Exception):  # noqa: N818 - named after what happened
+    """A call to a backend ended without its whole answer."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+
+class StageRun(Generic[RequestT, ResponseT]):
+    """The calls made for one stage of one recording; what they give goes to the inbox."""
+
+    def __init__(
+        self,
+        dialect: Dialect[RequestT, ResponseT],
+        method: Method[RequestT, ResponseT],
+        inbox: Inbox,
+        options: CallOptions,
+    ) -> None:
+        self._dialect = dialect
+        self._method = method
+        self._inbox = inbox
+        self._options = options
+
+    async def run(self, spool: Spool) -> Ended:
+        """Until the stage is complete or has failed for good. Raises what the spool's readers raise."""
+        stage, attempt = self._dialect.stage, 1
+        while True:
+            try:
+                return Ended(stage, attempt, await self._call(spool))
+            except CallFailed as failure:
+                status = failure.status
+            wait = self._options.retries.wait_after(attempt, status)
+            _log.warning(
+                "a call to a backend failed",
+                stage=self._dialect.name,
+                attempt=attempt,
+                code=code_pb2.Code.Name(status.code),
+                reason=status.message,
+                again_in_seconds=wait,
+            )
+            shown = public_status(self._dialect.name, status)
+            if wait is None:
+                return Ended(stage, attempt, status=shown)
+            await self._inbox.put(Retrying(stage, shown, attempt))
+            await asyncio.sleep(wait)
+            self._dialect.restart()
+            attempt += 1
+
+    async def _call(self, spool: Spool) -> Completed:
+        """One call, from the start of the recording to the end of the answer. Raises CallFailed."""
+        call = self._method(
+            timeout=self._options.timeout(), metadata=(("x-request-id", self._options.request_id),)
+        )
+        try:
+            async with asyncio.timeout(None) as clock, asyncio.TaskGroup() as tasks:
+                silence = Silence(clock, self._options.silence_seconds)
+                sending = tasks.create_task(self._send(call, spool, silence))
+                completed = await self._receive(call, silence)
+                sending.cancel()
+        except TimeoutError:
+            raise CallFailed(_SILENT) from None
+        except ExceptionGroup as group:
+            raise most_telling(group) from None
+        finally:
+            call.cancel()
+        if completed is None:
+            raise CallFailed(_INCOMPLETE)
+        return completed
+
+    async def _send(
+        self, call: "aio.StreamStreamCall[RequestT, ResponseT]", spool: Spool, silence: Silence
+    ) -> None:
+        try:
+            silence.sending()
+            await call.write(self._dialect.config())
+            async for piece in spool.reader():
+                silence.sending()
+                await call.write(self._dialect.audio(piece))
+            silence.sent_all()
+            await call.write(self._dialect.end())
+            await call.done_writing()
+        except (aio.AioRpcError, asyncio.InvalidStateError):
+            return  # The call has ended; whoever reads the answers learns why.
+
+    async def _receive(
+        self, call: "aio.StreamStreamCall[RequestT, ResponseT]", silence: Silence
+    ) -> Completed | None:
+        completed = None
+        try:
+            async for response in call:
+                silence.heard()
+                for result in self._dialect.results(response):
+                    if isinstance(result, Completed):
+                        completed = result
+                    elif isinstance(result, Progress):
+                        self._inbox.note(result)
+                    else:
+                        await self._inbox.put(result)
+                silence.listening()
+        except aio.AioRpcError as error:
+            if completed is None:
+                raise CallFailed(from_rpc_error(error)) from None
+        return completed

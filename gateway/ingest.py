@@ -1,0 +1,28 @@
+"""From an upload to the spool."""
+
+from collections.abc import Callable
+
+from gateway.spool import Spool
+from serving.audio import Recording
+from serving.errors import InvalidAudio
+
+
+async def fill(spool: Spool, recording: Recording, tell: Callable[[float], None]) -> None:
+    """Decode the recording into the spool while it is uploaded; `tell` hears how many seconds there are.
+
+    Whatever goes wrong fails the spool's readers as well. Raises InvalidAudio and what the recording raises.
+    """
+    try:
+        await _copy(recording, spool, tell)
+    except Exception as error:
+        spool.fail(error)
+        raise
+    spool.finish()
+
+
+async def _copy(recording: Recording, spool: Spool, tell: Callable[[float], None]) -> None:
+    async for block in recording.blocks():
+        await spool.write(block.tobytes())
+        tell(spool.seconds_written)
+    if not spool.seconds_written:
+        raise InvalidAudio("the recording holds no sound; send at least one sample")

@@ -1,0 +1,155 @@
+"""The gRPC face of the gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from speech.audio.v1 import audio_pb2
+from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
+
+from gateway.answer import Answer, Send
+from gateway.backends import Backends
+from gateway.config import GatewayConfig
+from gateway.dialects import DiarizationDialect, RecognitionDialect
+from gateway.fanout import CallOptions, StageRun
+from gateway.hints import check_speaker_hints
+from gateway.inbox import Inbox
+from gateway.merge import Merger
+from gateway.session import Session
+from gateway.spool import Spool
+from gateway.transcript import Transcript
+from serving.audio import open_recording
+from serving.errors import Loading
+from serving.times import duration
+from serving.upload import Upload
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+# Facts of one recording on their way to a caller who does not read; then the backends have to wait.
+_INBOX_SIZE = 32
+
+_DESCRIBE_SECONDS = 5.0
+
+
+class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
+    """Serves speech.gateway.v1 with the backends that the configuration names.
+
+    It is healthy as long as it runs: whether backends are is their own health's business, and DescribeTranscription's.
+    """
+
+    names = (gateway_pb2.DESCRIPTOR.services_by_name["Transcription"].full_name,)
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._backends: Backends | None = None
+
+    def register(self, server: grpc.aio.Server) -> None:
+        gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
+
+    async def start(self) -> None:
+        self._backends = Backends(self._config.asr, self._config.diarization)
+        self._backends.connect()
+
+    async def close(self) -> None:
+        if self._backends is not None:
+            await self._backends.close()
+
+    async def Transcribe(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[gateway_pb2.TranscribeRequest], context: _Context
+    ) -> None:
+        upload = await Upload[gateway_pb2.TranscriptionConfig].open(request_iterator, context, self._config)
+        await self._transcribe(upload, upload.config.results, context, context.write)
+
+    async def TranscribeFile(
+        self, request_iterator: AsyncIterator[gateway_pb2.TranscribeFileRequest], context: _Context
+    ) -> gateway_pb2.TranscribeFileResponse:
+        upload = await Upload[gateway_pb2.TranscriptionConfig].open(request_iterator, context, self._config)
+        wanted = gateway_pb2.ResultOptions(
+            final_only=True, omit_progress=True, accept_partial=upload.config.results.accept_partial
+        )
+        transcript = Transcript()
+
+        async def keep(event: gateway_pb2.TranscribeResponse) -> None:
+            transcript.apply(event)
+
+        await self._transcribe(upload, wanted, context, keep)
+        return gateway_pb2.TranscribeFileResponse(
+            request_id=upload.request_id,
+            recording=transcript.started.recording if transcript.started else None,
+            segments=transcript.segments,
+            completed=transcript.completed,
+        )
+
+    async def DescribeTranscription(
+        self,
+        request: gateway_pb2.DescribeTranscriptionRequest,  # noqa: ARG002
+        context: _Context,
+    ) -> gateway_pb2.DescribeTranscriptionResponse:
+        remaining = context.time_remaining()
+        # Half of what the caller grants leaves time to say that a backend does not answer.
+        patience = _DESCRIBE_SECONDS if remaining is None else min(_DESCRIBE_SECONDS, remaining / 2)
+        asr, diarization = await self._connected().describe(patience)
+        return gateway_pb2.DescribeTranscriptionResponse(
+            asr=asr, diarization=diarization, limits=self._limits()
+        )
+
+    async def _transcribe(
+        self,
+        upload: Upload[gateway_pb2.TranscriptionConfig],
+        wanted: gateway_pb2.ResultOptions,
+        context: _Context,
+        send: Send,
+    ) -> None:
+        """What both calls share. Nothing is sent to a backend before the recording was understood."""
+        check_speaker_hints(upload.config.speakers)
+        max_seconds = self._config.max_audio_seconds
+        inbox = Inbox(_INBOX_SIZE)
+        spool = Spool(self._config.spool_memory_bytes, self._config.spool_directory)
+        try:
+            async with open_recording(
+                upload.config.audio_format, upload.chunks(), max_seconds=max_seconds
+            ) as recording:
+                merger = Merger(self._config.merging, final_only=wanted.final_only)
+                answer = Answer(merger, send, omit_progress=wanted.omit_progress)
+                await answer.start(upload.request_id, recording.info)
+                session = Session(recording, spool, inbox, accept_partial=wanted.accept_partial)
+                await session.run(self._stages(upload, context, inbox), answer)
+        finally:
+            spool.close()
+
+    def _stages(
+        self, upload: Upload[gateway_pb2.TranscriptionConfig], context: _Context, inbox: Inbox
+    ) -> tuple[StageRun[Any, Any], StageRun[Any, Any]]:
+        backends, config = self._connected(), upload.config
+        options = CallOptions(
+            request_id=upload.request_id,
+            deadline=_deadline(context),
+            silence_seconds=self._config.silence_seconds,
+            retries=self._config.retries,
+        )
+        recognition = RecognitionDialect(upload.request_id, config.language)
+        diarization = DiarizationDialect(upload.request_id, config.speakers)
+        return (
+            StageRun(recognition, backends.asr.Recognize, inbox, options),
+            StageRun(diarization, backends.diarization.Diarize, inbox, options),
+        )
+
+    def _connected(self) -> Backends:
+        if self._backends is None:
+            raise Loading("the gateway is starting; try again shortly")
+        return self._backends
+
+    def _limits(self) -> audio_pb2.ServiceLimits:
+        return audio_pb2.ServiceLimits(
+            max_audio_duration=duration(self._config.max_audio_seconds),
+            max_message_bytes=self._config.max_message_bytes,
+            max_concurrent_streams=self._config.max_streams,
+            max_idle_duration=duration(self._config.max_idle_seconds),
+        )
+
+
+def _deadline(context: _Context) -> float | None:
+    """The caller's deadline by the event loop's clock, which the backends' calls get as well."""
+    remaining = context.time_remaining()
+    return None if remaining is None else asyncio.get_running_loop().time() + remaining
