@@ -21,12 +21,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.answers import attributed_words, found_turns
 from benchmarks.corpus import Recording, Turn, conversation
+from benchmarks.der import diarization_error_rate
 from benchmarks.processes import usage
-from benchmarks.scoring import cp_word_error_rate, diarization_error_rate, word_error_rate
+from benchmarks.scoring import cp_word_error_rate, word_error_rate
 from gateway.client import Transcript, TranscriptionClient, configuration, read_file
 from gateway.supervisor import Launch, Services, running_services
-from serving.times import seconds
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,8 @@ async def measured(recording: Recording, path: Path, services: Services) -> Run:
         first_text=first_text,
         first_final_speaker=first_final,
         peak_memory={name: each.peak_memory_bytes for name, each in used.items()},
-        **rates(recording, spoken(transcript), found_turns(transcript)),
+        **rates(recording, attributed_words(transcript), found_turns(transcript)),
     )
-
-
-def spoken(transcript: Transcript) -> list[tuple[str, str]]:
-    return [(word.speaker, word.text) for segment in transcript.segments for word in segment.words]
-
-
-def found_turns(transcript: Transcript) -> list[Turn]:
-    turns = transcript.completed.turns if transcript.completed else []
-    return [Turn(seconds(turn.span.start), seconds(turn.span.end), turn.speaker) for turn in turns]
 
 
 def rates(

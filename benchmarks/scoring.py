@@ -1,14 +1,12 @@
-"""Error rates against references: WER, cpWER and DER, by the libraries that the field compares itself with."""
+"""Word error rates against references, by the libraries that the field compares itself with."""
 
 import re
 from collections.abc import Iterable
 
 import jiwer
 import meeteval
-from pyannote.core import Annotation, Segment, Timeline
-from pyannote.metrics.diarization import DiarizationErrorRate
 
-from benchmarks.corpus import Recording, Turn
+from benchmarks.corpus import Recording
 
 _SPELLINGS = {
     "mr": "mister",
@@ -39,22 +37,8 @@ def cp_word_error_rate(recording: Recording, attributed: Iterable[tuple[str, str
     return float(rate.error_rate)
 
 
-def diarization_error_rate(recording: Recording, turns: Iterable[Turn]) -> float:
-    """Missed, falsely heard and confused speech over the reference's, overlap included, without a collar."""
-    metric = DiarizationErrorRate(collar=0.0, skip_overlap=False)
-    whole = Timeline([Segment(0.0, recording.seconds)])
-    return float(metric(_annotation(recording.turns), _annotation(turns), uem=whole))
-
-
 def _by_speaker(attributed: Iterable[tuple[str, str]]) -> dict[str, str]:
     texts: dict[str, list[str]] = {}
     for speaker, text in attributed:
         texts.setdefault(speaker, []).append(normalized(text))
     return {speaker: " ".join(parts) for speaker, parts in texts.items()}
-
-
-def _annotation(turns: Iterable[Turn]) -> Annotation:
-    annotation = Annotation()
-    for index, turn in enumerate(turns):
-        annotation[Segment(turn.start, turn.end), index] = turn.speaker
-    return annotation
