@@ -37,7 +37,7 @@ class AsrConfig(ServerConfig):
     first_speech_seconds: float = option(
         2.5, "The first utterance ends at the first pause after this much speech, for an early answer.", min=0
     )
-    long_pause_seconds: float = option(3.0, "A pause that ends an utterance, however short it is.", min=0.2)
+    long_pause_seconds: float = option(1.5, "A pause that ends an utterance, however short it is.", min=0.2)
     vad_threshold: float = option(0.5, "Probability from which audio counts as speech.", min=0.05, max=0.95)
     vad_min_speech_seconds: float = option(0.1, "Shorter bursts are not taken for speech.", min=0.03, max=2)
     vad_min_silence_seconds: float = option(

@@ -62,7 +62,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             await self._ready.scheduler.close()
             self._ready.ears.shutdown(wait=False, cancel_futures=True)
 
-    async def Recognize(  # type: ignore[override]  # noqa: N802 - the contract's name; grpc.aio takes writers too
+    async def Recognize(  # type: ignore[override]  # grpc.aio takes coroutines that write, too
         self, request_iterator: AsyncIterator[asr_pb2.RecognizeRequest], context: _Context
     ) -> None:
         ready = self._loaded()
@@ -82,7 +82,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             await session.run(recording.blocks())
         _log.info("recognised", **session.summary())
 
-    async def DescribeRecognition(  # noqa: N802 - the contract's name
+    async def DescribeRecognition(
         self,
         request: asr_pb2.DescribeRecognitionRequest,  # noqa: ARG002
         context: _Context,  # noqa: ARG002

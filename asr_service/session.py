@@ -90,7 +90,7 @@ class Session:
         self._heard = self._listener.heard
         self._undecided_from = self._listener.undecided_from
         for utterance in utterances:
-            speech = Speech(to_float(utterance.samples), self._language)
+            speech = Speech(to_float(utterance.samples), self._language, utterance.voiced)
             self._pending.put_nowait(_Pending(utterance, await self._stream.submit(speech)))
 
     async def _report(self) -> None:

@@ -28,7 +28,7 @@ class CutOptions:
     """No utterance holds more between its first speech and its last."""
     first_speech: float = 2.5
     """The first utterance ends at the first pause after this much speech."""
-    long_pause: float = 3.0
+    long_pause: float = 1.5
     """A pause that ends any utterance, so that a live recording gets its answer."""
     padding: float = 0.15
     """Taken before and after the speech, where no other utterance has it."""
@@ -51,6 +51,14 @@ class Utterance:
     @property
     def end(self) -> int:
         return self.start + len(self.samples)
+
+    @property
+    def voiced(self) -> tuple[tuple[float, float], ...]:
+        """Start and end of each region, in seconds from the utterance's start."""
+        return tuple(
+            ((region.start - self.start) / SAMPLE_RATE, (region.end - self.start) / SAMPLE_RATE)
+            for region in self.regions
+        )
 
 
 class UtteranceCutter:

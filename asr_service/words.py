@@ -49,7 +49,7 @@ def transcribe(recognition: Recognition, utterance: Utterance, info: EngineInfo)
 def _spans(
     words: Sequence[SpelledWord], tokens: Sequence[Token], utterance: Utterance, info: EngineInfo
 ) -> list[timing.Span]:
-    fit = timing.corrected if info.starts_only else timing.measured
+    fit = timing.corrected if info.times_drift else timing.measured
     return fit(words, tokens, _regions(utterance), _length(utterance))
 
 
@@ -58,12 +58,7 @@ def _estimated(words: Sequence[SpelledWord], utterance: Utterance) -> list[timin
 
 
 def _regions(utterance: Utterance) -> list[timing.Span]:
-    return [
-        timing.Span(
-            (region.start - utterance.start) / SAMPLE_RATE, (region.end - utterance.start) / SAMPLE_RATE
-        )
-        for region in utterance.regions
-    ]
+    return [timing.Span(start, end) for start, end in utterance.voiced]
 
 
 def _length(utterance: Utterance) -> float:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from asr_service.engines.base import Engine
+from asr_service.engines.continuing import ContinuingEngine
 from asr_service.engines.layout import Precision
 
 __all__ = ["load"]
@@ -16,4 +17,7 @@ def load(directory: Path, *, precision: Precision, threads: int) -> Engine:
     """
     from asr_service.engines.sherpa import SherpaEngine  # noqa: PLC0415 - 50 MB of native code, wanted late
 
-    return SherpaEngine(directory, precision=precision, threads=threads)
+    engine = SherpaEngine(directory, precision=precision, threads=threads)
+    if engine.info.family == "whisper" and engine.info.measures_time:
+        return ContinuingEngine(engine)
+    return engine

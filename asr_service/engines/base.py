@@ -37,8 +37,8 @@ class EngineInfo:
     """BCP-47 tags; empty where the model does not say."""
     measures_time: bool
     """Whether tokens come with start times."""
-    starts_only: bool
-    """Whether those times drift over silences, as cross-attention does, and want voice activity's correction."""
+    times_drift: bool
+    """Whether those times wander over silences, as cross-attention's do, and want voice activity's correction."""
     has_confidence: bool
     """Whether tokens come with log-probabilities."""
     preferred_seconds: float
@@ -55,6 +55,8 @@ class Speech:
     """Mono at 16 kHz in [-1, 1), shape (samples,)."""
     language: str | None = None
     """One of `EngineInfo.languages`, or None: the model decides."""
+    voiced: tuple[tuple[float, float], ...] = ()
+    """Start and end of what voice activity heard in it, in seconds; a hint."""
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _info(layout: ModelLayout) -> EngineInfo:
         provider="cpu",
         languages=_languages(layout),
         measures_time=_measures_time(layout),
-        starts_only=is_whisper,
+        times_drift=is_whisper,
         has_confidence=traits.has_confidence,
         preferred_seconds=traits.preferred_seconds,
         max_seconds=traits.max_seconds,
