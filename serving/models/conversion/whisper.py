@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import Tensor
 
 from serving.models.conversion.checkpoints import load_checkpoint
 from serving.models.conversion.whisper_network import Decoder, Dimensions, Encoder, Whisper
@@ -20,6 +21,8 @@ OPSET = 17
 
 # Layer and head, of a decoder.
 Heads = tuple[tuple[int, int], ...]
+# Axes of each tensor whose length may vary, and what that length is called.
+Axes = dict[str, dict[int, str]]
 
 # Heads whose attention follows the audio, by decoder layers and state: those that OpenAI found (openai/whisper,
 # whisper/__init__.py).
@@ -73,62 +76,66 @@ def export(source: Path, target: Path, *, fold: bool) -> None:
     model = Whisper(dims).eval()
     model.load_state_dict(checkpoint["model_state_dict"])
     words = read_vocabulary(source / "gpt2.tiktoken")
-    with torch.inference_mode(), warnings.catch_warnings():
-        # The tracing exporter is kept on purpose: slices at a tensor's value are beyond the newer one.
-        warnings.simplefilter("ignore")
-        export_encoder(model, dims, target / "encoder.onnx", fold=fold)
-        export_decoder(model, dims, alignment_heads(dims), target / "decoder.onnx", fold=fold)
+    export_encoder(model, dims, target / "encoder.onnx", fold=fold)
+    export_decoder(model, dims, alignment_heads(dims), target / "decoder.onnx", fold=fold)
     finish(target / "encoder.onnx", metadata(dims, words))
     finish(target / "decoder.onnx", {})
     write_tokens(words, target / "tokens.txt")
 
 
 def export_encoder(model: Whisper, dims: Dimensions, path: Path, *, fold: bool) -> None:
+    mel = torch.zeros(1, dims.n_mels, 2 * dims.n_audio_ctx)
     cross = {1: "n_audio", 2: "T"}
-    torch.onnx.export(
-        Encoder(model),
-        (torch.zeros(1, dims.n_mels, 2 * dims.n_audio_ctx),),
-        str(path),
-        dynamo=False,
-        do_constant_folding=fold,
-        opset_version=OPSET,
-        input_names=["mel"],
-        output_names=["n_layer_cross_k", "n_layer_cross_v"],
-        dynamic_axes={"mel": {0: "n_audio", 2: "T"}, "n_layer_cross_k": cross, "n_layer_cross_v": cross},
-    )
+    outputs = {"n_layer_cross_k": cross, "n_layer_cross_v": cross}
+    trace(Encoder(model), (mel,), path, {"mel": {0: "n_audio", 2: "T"}}, outputs, fold=fold)
 
 
 def export_decoder(model: Whisper, dims: Dimensions, heads: Heads, path: Path, *, fold: bool) -> None:
-    cache = torch.zeros(dims.n_text_layer, 1, dims.n_text_ctx, dims.n_text_state)
-    cross = torch.zeros(dims.n_text_layer, 1, dims.n_audio_ctx, dims.n_text_state)
-    names = {"tokens": {0: "n_audio", 1: "n_tokens"}}
-    names |= {f"{way}_n_layer_self_{kv}_cache": {1: "n_audio"} for way in ("in", "out") for kv in "kv"}
-    names |= {f"n_layer_cross_{kv}": {1: "n_audio", 2: "T"} for kv in "kv"}
-    names |= {"logits": {0: "n_audio", 1: "n_tokens"}}
-    names |= {"cross_attention_weights": {0: "n_audio", 2: "n_tokens", 3: "T"}}
-    torch.onnx.export(
-        Decoder(model, heads),
-        (torch.zeros(1, 3, dtype=torch.int64), cache, cache, cross, cross, torch.ones(1, dtype=torch.int64)),
-        str(path),
-        dynamo=False,
-        do_constant_folding=fold,
-        opset_version=OPSET,
-        input_names=[
-            "tokens",
-            "in_n_layer_self_k_cache",
-            "in_n_layer_self_v_cache",
-            "n_layer_cross_k",
-            "n_layer_cross_v",
-            "offset",
-        ],
-        output_names=[
-            "logits",
-            "out_n_layer_self_k_cache",
-            "out_n_layer_self_v_cache",
-            "cross_attention_weights",
-        ],
-        dynamic_axes=names,
-    )
+    tokens, offset = torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
+    past = torch.zeros(dims.n_text_layer, 1, dims.n_text_ctx, dims.n_text_state)
+    audio = torch.zeros(dims.n_text_layer, 1, dims.n_audio_ctx, dims.n_text_state)
+    cache, cross = {1: "n_audio"}, {1: "n_audio", 2: "T"}
+    inputs = {
+        "tokens": {0: "n_audio", 1: "n_tokens"},
+        "in_n_layer_self_k_cache": cache,
+        "in_n_layer_self_v_cache": cache,
+        "n_layer_cross_k": cross,
+        "n_layer_cross_v": cross,
+        "offset": {},
+    }
+    outputs = {
+        "logits": {0: "n_audio", 1: "n_tokens"},
+        "out_n_layer_self_k_cache": cache,
+        "out_n_layer_self_v_cache": cache,
+        "cross_attention_weights": {0: "n_audio", 2: "n_tokens", 3: "T"},
+    }
+    trace(Decoder(model, heads), (tokens, past, past, audio, audio, offset), path, inputs, outputs, fold=fold)
+
+
+def trace(
+    network: torch.nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    inputs: Axes,
+    outputs: Axes,
+    *,
+    fold: bool,
+) -> None:
+    """Export as run on `example`; `inputs` and `outputs` give the names, and the axes whose length may vary."""
+    with torch.inference_mode(), warnings.catch_warnings():
+        # The tracing exporter is kept on purpose: slices at a tensor's value are beyond the newer one.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            example,
+            str(path),
+            dynamo=False,
+            do_constant_folding=fold,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={name: axes for name, axes in {**inputs, **outputs}.items() if axes},
+        )
 
 
 def alignment_heads(dims: Dimensions) -> Heads:
