@@ -4,8 +4,10 @@
 _STEADY_TOLERANCE = 0.1
 # After sound was lost or dropped, the next stamp is taken at its word.
 _ALERT_TOLERANCE = 0.01
-# In a container whose stamps may start anew within the file, a longer leap is such a new start.
+# In a container whose stamps may start anew within the file, a longer leap forwards is such a new start, as is any
+# backwards; in others only a leap backwards over more sound than can have been sent twice.
 _LONGEST_GAP = 10.0
+_LONGEST_OVERLAP = 1.0
 
 
 class Clock:
@@ -28,10 +30,15 @@ class Clock:
         if self._origin is None:
             self._origin = stamp - position
         gap = stamp - self._origin - position
-        if gap < -_LONGEST_GAP or (gap > _LONGEST_GAP and self._restarts):
+        if self._is_new_start(gap):
             self._origin += gap
             gap = 0.0
         if abs(gap) <= self._tolerance:
             gap = 0.0
         self._tolerance = _ALERT_TOLERANCE if gap < 0 else _STEADY_TOLERANCE
         return gap
+
+    def _is_new_start(self, gap: float) -> bool:
+        if self._restarts:
+            return gap > _LONGEST_GAP or gap < -self._tolerance
+        return gap < -_LONGEST_OVERLAP

@@ -17,7 +17,8 @@ class OggPages:
     @property
     def cut_short(self) -> bool:
         """Whether what was read so far ends within a page."""
-        return not self._lost and bool(self._header or self._body_left)
+        within_header = bool(self._header) and b"OggS".startswith(self._header[:4])
+        return not self._lost and (within_header or self._body_left > 0)
 
     def read(self, size: int) -> bytes:
         piece = self._read(size)

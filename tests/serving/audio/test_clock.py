@@ -8,7 +8,7 @@ from serving.audio.clock import Clock
 
 def test_jitter_is_no_gap():
     clock = Clock(0.0, restarts=False)
-    assert [clock.gap(stamp, position) for stamp, position in [(0.09, 0.0), (0.91, 1.0), (2.1, 2.0)]] == [
+    assert [clock.gap(stamp, position) for stamp, position in [(0.09, 0.0), (0.91, 1.0), (2.09, 2.0)]] == [
         0,
         0,
         0,
@@ -54,3 +54,12 @@ def test_stamps_may_start_anew():
 def test_wandering_stamps_never_move_the_clock(errors):
     clock = Clock(0.0, restarts=False)
     assert all(clock.gap(index + error, float(index)) == 0 for index, error in enumerate(errors))
+
+
+def test_leap_backwards_is_a_new_start():
+    clock = Clock(0.0, restarts=False)
+    assert clock.gap(0.0, 6.0) == 0
+    assert clock.gap(1.5, 7.0) == 0.5
+    clock = Clock(0.0, restarts=True)
+    assert clock.gap(0.0, 0.5) == 0
+    assert clock.gap(0.5, 1.0) == 0

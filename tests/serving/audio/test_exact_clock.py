@@ -99,3 +99,15 @@ async def test_rate_that_changes_midway(second_rate):
     assert len(heard) / 16_000 == pytest.approx(4, abs=0.25)
     for part in (heard[:32_000], heard[-34_000:]):
         assert audio.best_lag(part, audio.signal(2, 16_000), span=4_000)[1] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("ogg", "libopus"), ("ogg", "flac"), ("flac", "flac"), ("mpegts", "aac")]
+)
+async def test_joined_files_are_heard_whole(container, codec):
+    """Their stamps start anew in the middle."""
+    file = audio.encoded(container, codec, audio.signal(3, 48_000), 48_000)
+    heard = await audio.decoded(file + file)
+    assert len(heard) / 16_000 == pytest.approx(6, abs=0.1)
+    for part in (heard[:48_000], heard[-48_000:]):
+        assert audio.best_lag(part, audio.signal(3, 16_000))[1] > 0.9

@@ -224,3 +224,10 @@ async def test_what_follows_the_sound_is_read_to_its_end():
 
     with pytest.raises(Abandoned):
         await listen(audio.CONTAINER, chunks())
+
+
+async def test_many_at_once():
+    file = audio.encoded("mp3", "libmp3lame", audio.signal(3, 44_100), 44_100)
+    alone = await audio.decoded(file)
+    together = await asyncio.gather(*[audio.decoded(file, chunk_bytes=1_000) for _ in range(20)])
+    assert all(np.array_equal(heard, alone) for heard in together)
