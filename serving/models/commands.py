@@ -38,7 +38,10 @@ def list_models(store: ModelStore) -> None:
         for entry in store.entries():
             click.echo("\t".join(_row(store, entry)))
         return
-    table = Table("name", "role", "licence", "size", "pulled", "what it is", box=None)
+    table = Table(box=None)
+    for heading in ("name", "role", "licence", "size", "pulled"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what it is", no_wrap=True, overflow="ellipsis")
     for entry in store.entries():
         table.add_row(*_row(store, entry))
     Console().print(table)

@@ -36,7 +36,7 @@ def fetch_from_hub(source: HubSource, target: Path, advance: Advance, endpoint: 
         raise FetchFailed(f"{url} answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
         raise FetchFailed(
-            f"{base} cannot be reached ({error}); HF_ENDPOINT names another address of the hub"
+            f"{base} cannot be reached ({getattr(error, 'reason', error)}); HF_ENDPOINT names another address of the hub"
         ) from error
     checksum.verify(url)
 
