@@ -41,7 +41,7 @@ def list_models(store: ModelStore) -> None:
     table = Table(box=None)
     for heading in ("name", "role", "licence", "size", "pulled"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("what it is", no_wrap=True, overflow="ellipsis")
+    table.add_column("what it is")
     for entry in store.entries():
         table.add_row(*_row(store, entry))
     Console().print(table)
