@@ -21,7 +21,7 @@ OGG = audio.encoded("ogg", "libopus", audio.signal(6, 48_000), 48_000)
 WEBM = audio.encoded("webm", "libopus", audio.signal(6, 48_000), 48_000)
 M4A = audio.encoded("mp4", "aac", SOUND, 44_100)
 INSIDE = re.compile(
-    r"0x[0-9a-f]+|/tmp|/work|\.py|ffmpeg|avcodec|libav|errno|traceback|pyav|\[Errno", re.IGNORECASE
+    r"0x[0-9a-f]+|/tmp|/home|\.py|ffmpeg|avcodec|libav|errno|traceback|pyav|\[Errno", re.IGNORECASE
 )
 
 
