@@ -19,17 +19,30 @@ _STATUS_SECONDS = 1.0
 T = TypeVar("T")
 
 
-async def responses(
+def responses(
     call: grpc.aio.StreamStreamCall[Any, T] | grpc.aio.UnaryStreamCall[Any, T],
 ) -> AsyncGenerator[T, None]:
     """The responses of a call, which ends with this iterator: close it (`contextlib.aclosing`) if you leave early.
 
-    Raises AioRpcError with the status that the server sent.
+    To be asked for before the first `call.write`. Raises AioRpcError with the status that the server sent.
     """
-    outcome = _Outcome(call)
+    return _responses(call, _Outcome(call))
+
+
+def response(call: grpc.aio.StreamUnaryCall[Any, T]) -> Coroutine[Any, Any, T]:
+    """The response of a call, which is cancelled if waiting for it is.
+
+    To be asked for before the first `call.write`. Raises AioRpcError with the status that the server sent.
+    """
+    return _response(call, _Outcome(call))
+
+
+async def _responses(
+    call: grpc.aio.StreamStreamCall[Any, T] | grpc.aio.UnaryStreamCall[Any, T], outcome: "_Outcome"
+) -> AsyncGenerator[T, None]:
     try:
-        async for response in call:
-            yield response
+        async for message in call:
+            yield message
     except grpc.aio.AioRpcError as error:
         truth = await outcome.truth(error)
         if truth.code() is not grpc.StatusCode.OK:
@@ -38,12 +51,7 @@ async def responses(
         call.cancel()
 
 
-async def response(call: grpc.aio.StreamUnaryCall[Any, T]) -> T:
-    """The response of a call, which is cancelled if this is.
-
-    Raises AioRpcError with the status that the server sent.
-    """
-    outcome = _Outcome(call)
+async def _response(call: grpc.aio.StreamUnaryCall[Any, T], outcome: "_Outcome") -> T:
     try:
         return await call
     except grpc.aio.AioRpcError as error:
