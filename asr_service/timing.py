@@ -14,6 +14,10 @@ from asr_service.spelling import SpelledWord
 # Speech goes on for a moment after voice activity lets go of it, and emission times of tokens come late.
 _REGION_SLACK = 0.1
 _LONGEST_LAST_TOKEN = 0.6
+# A word belongs to the first region that it shares this much with.
+_SHARED = 0.1
+# Voice activity lets go within words, as between the halves of a stop consonant.
+_PAUSE_IN_WORD = 0.3
 # Where a model gives a word no time at all.
 _SHORTEST_WORD = 0.05
 
@@ -81,15 +85,30 @@ def _shortened(span: Span, regions: Sequence[Span]) -> Span:
 
 
 def _into_speech(span: Span, regions: Sequence[Span]) -> Span:
-    """Clipped to the region it overlaps most; without one, moved to the start of the next, or the end of the last."""
-    overlapped = max(regions, key=span.overlap, default=None)
-    if overlapped is None:
-        return span
-    if span.overlap(overlapped) > 0 or overlapped.start <= span.start <= overlapped.end:
-        return Span(max(span.start, overlapped.start), min(span.end, overlapped.end))
-    following = next((region for region in regions if region.start >= span.start), None)
-    edge = regions[-1].end if following is None else following.start
-    return Span(edge, edge)
+    """From the first region that it really shares, over short pauses, to where the voice stops.
+
+    Without any, moved to the start of the next region, or the end of the last.
+    """
+    shared = [region for region in regions if region.overlap(span) > 0]
+    if not shared:
+        return _moved(span, regions)
+    enough = min(_SHARED, max(region.overlap(span) for region in shared))
+    while shared[0].overlap(span) < enough:
+        del shared[0]  # the drift's reach into speech before the word
+    end = shared[0].end
+    for region in shared[1:]:
+        if region.start - end > _PAUSE_IN_WORD:
+            break
+        end = region.end
+    return Span(max(span.start, shared[0].start), min(span.end, end))
+
+
+def _moved(span: Span, regions: Sequence[Span]) -> Span:
+    for region in regions:
+        if span.start <= region.end:
+            edge = max(span.start, region.start)
+            return Span(edge, edge)
+    return Span(regions[-1].end, regions[-1].end) if regions else span
 
 
 def _at(regions: Sequence[Span], voiced: float) -> float:
