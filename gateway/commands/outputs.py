@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.rendering.formats import OutputFormat
 
+STDIN = "-"
 STDOUT = "-"
 NAME = "{name}"
 
@@ -56,7 +57,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def _path(recording: str, output: str, output_format: OutputFormat, *, several: bool) -> Path:
-    name = "stdin" if recording == "-" else Path(recording).stem
+    name = "stdin" if recording == STDIN else Path(recording).stem
     if NAME in output:
         return Path(output.replace(NAME, name))
     if several or output.endswith(os.sep) or Path(output).is_dir():
@@ -66,7 +67,7 @@ def _path(recording: str, output: str, output_format: OutputFormat, *, several: 
 
 def _refuse_clashes(recordings: Sequence[str], paths: Sequence[Path]) -> None:
     written: dict[Path, str] = {}
-    read = {Path(recording).resolve() for recording in recordings if recording != "-"}
+    read = {Path(recording).resolve() for recording in recordings if recording != STDIN}
     for recording, path in zip(recordings, paths, strict=True):
         target = path.resolve()
         if target in read:

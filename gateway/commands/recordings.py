@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.client import CHUNK_BYTES
-
-STDIN = "-"
+from gateway.commands.outputs import STDIN
 
 ResultT = TypeVar("ResultT")
 

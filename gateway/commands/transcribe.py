@@ -3,7 +3,7 @@
 import click
 
 from gateway.commands.arguments import RawAudio, RawAudioType, Speakers, SpeakersType
-from gateway.commands.outputs import OutputProblem, infer_format, plan_outputs
+from gateway.commands.outputs import STDIN, OutputProblem, infer_format, plan_outputs
 from gateway.rendering.formats import OutputFormat
 
 
@@ -90,6 +90,8 @@ def transcribe(  # noqa: PLR0917 - click passes by name
     from gateway.commands.wish import Wish  # noqa: PLC0415 - help answers without gRPC
 
     output_format = OutputFormat(format_name) if format_name else infer_format(output)
+    if files.count(STDIN) > 1:
+        raise click.UsageError("standard input can be read once only")
     wish = Wish(output_format, speakers, raw, language, final_only, accept_partial)
     try:
         outputs = plan_outputs(files, output, output_format)
