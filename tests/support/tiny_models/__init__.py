@@ -28,25 +28,28 @@ class TinyModel:
     says_probabilities: bool = False
 
 
-_TRANSDUCER = TinyModel(
-    "transducer", "transducer", transducer.write, transducer.VOCABULARY, frame=0.04, says_probabilities=True
-)
-_RNNT = TinyModel("rnnt", "nemo-transducer", nemo.write, nemo.VOCABULARY, frame=0.08, says_probabilities=True)
-_TDT = TinyModel(
-    "tdt",
-    "nemo-transducer",
-    partial(nemo.write, tdt=True),
-    nemo.VOCABULARY,
-    frame=0.08,
-    says_probabilities=True,
-)
-
 MODELS = {
     model.name: model
     for model in (
-        _TRANSDUCER,
-        _RNNT,
-        _TDT,
+        TinyModel(
+            "transducer",
+            "transducer",
+            transducer.write,
+            transducer.VOCABULARY,
+            frame=0.04,
+            says_probabilities=True,
+        ),
+        TinyModel(
+            "rnnt", "nemo-transducer", nemo.write, nemo.VOCABULARY, frame=0.08, says_probabilities=True
+        ),
+        TinyModel(
+            "tdt",
+            "nemo-transducer",
+            partial(nemo.write, tdt=True),
+            nemo.VOCABULARY,
+            frame=0.08,
+            says_probabilities=True,
+        ),
         TinyModel("nemo-ctc", "nemo-ctc", ctc.write_nemo, ctc.NEMO_VOCABULARY, frame=0.08),
         TinyModel(
             "zipformer-ctc", "zipformer-ctc", ctc.write_zipformer, ctc.ZIPFORMER_VOCABULARY, frame=0.04

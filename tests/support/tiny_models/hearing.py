@@ -49,9 +49,15 @@ class Ear:
         return graph.op("Div", graph.cast(lengths, INT64), graph.ints(self.stride))
 
 
-def pieces(graph: Graph, onsets: str, count: int) -> str:
-    """[N, T] onsets to [N, T, count]: at each onset a one-hot of its number modulo `count`, elsewhere zeros."""
-    number = graph.op("Mod", _latest(graph, onsets), graph.ints(count))
+def pieces(graph: Graph, onsets: str, count: int, *, shift: str | None = None) -> str:
+    """[N, T] onsets to [N, T, count]: at each onset a one-hot of its number modulo `count`, elsewhere zeros.
+
+    `shift`, int64 [N, 1], is added to the numbers.
+    """
+    number = _latest(graph, onsets)
+    if shift is not None:
+        number = graph.op("Add", number, shift)
+    number = graph.op("Mod", number, graph.ints(count))
     return graph.op("Mul", one_hot(graph, number, count), _column(graph, onsets))
 
 

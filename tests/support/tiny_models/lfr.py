@@ -35,13 +35,17 @@ _METADATA = {
 
 
 def write_sense_voice(directory: Path) -> None:
-    """Its first four frames say language, emotion, event and whether numbers are written out."""
+    """Its first four frames say language, emotion, event and whether numbers are written out.
+
+    The language's number in `LANGUAGES` is that of the piece which the phrase begins with.
+    """
     graph = Graph("model")
     features = graph.input("x", FLOAT, ("N", "T", EAR.bins))
     lengths = EAR.lengths(graph, graph.input("x_length", INT32, ("N",)))
     language = graph.input("language", INT32, ("N",))
     text_norm = graph.input("text_norm", INT32, ("N",))
-    heard = pieces(graph, _onsets(graph, features, lengths), len(PIECES))
+    shift = graph.op("Unsqueeze", graph.cast(language, INT64), graph.ints([1]))
+    heard = pieces(graph, _onsets(graph, features, lengths), len(PIECES), shift=shift)
     logits = graph.op("MatMul", heard, graph.floats(SENSE_VOICE.projection(len(PIECES))))
     logits = graph.op("Add", logits, graph.floats(SENSE_VOICE.bias("<unk>")))
     prompt = graph.op("Unsqueeze", _prompt(graph, language, text_norm), graph.ints([2]))

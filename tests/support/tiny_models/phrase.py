@@ -23,12 +23,15 @@ def strength(piece: int) -> float:
     return 3.0 + 0.5 * piece
 
 
-def words(bursts: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Each word said for so many bursts, with the bursts (counted from 0) that its pieces answer."""
+def words(bursts: int, *, shift: int = 0) -> list[tuple[str, tuple[int, ...]]]:
+    """Each word said for so many bursts, with the bursts (counted from 0) that its pieces answer.
+
+    `shift` is the piece that the phrase begins with.
+    """
     found: list[tuple[str, tuple[int, ...]]] = []
     for burst in range(bursts):
-        piece = PIECES[burst % len(PIECES)]
-        if piece.startswith(WORD_START):
+        piece = PIECES[(burst + shift) % len(PIECES)]
+        if piece.startswith(WORD_START) or not found:
             found.append((piece.removeprefix(WORD_START), (burst,)))
         else:
             text, members = found[-1]
@@ -63,11 +66,12 @@ class Vocabulary:
         own = math.exp(strength(burst % len(self.pieces)))
         return own / (own + math.exp(RIVAL) + len(self) - 2)
 
-    def projection(self, slots: int) -> npt.NDArray[np.float32]:
+    def projection(self, slots: int, *, shift: int = 0) -> npt.NDArray[np.float32]:
         """Output weights, [slots, vocabulary]: row i holds the logit of the piece that answers burst i."""
         weights = np.zeros((slots, len(self)), np.float32)
         for slot in range(slots):
-            weights[slot, self.piece_id(slot)] = strength(slot % len(self.pieces))
+            burst = slot + shift
+            weights[slot, self.piece_id(burst)] = strength(burst % len(self.pieces))
         return weights
 
     def bias(self, rival: str) -> npt.NDArray[np.float32]:

@@ -1,8 +1,9 @@
 """Whisper as sherpa-onnx exports it, with cross-attention: encoder and decoder, times from the decoder's attention.
 
 The encoder's keys and values carry, frame by frame, the number of the latest burst; the decoder asks for the burst of its
-own position. So its attention walks along the recording as a trained one's does. Layout after sherpa-onnx,
-scripts/whisper/export-onnx-with-attention.py.
+own position. So its attention walks along the recording as a trained one's does. The language's place among those of the
+model is that of the piece which the phrase begins with; the decoder finds it in its cache. Layout after
+sherpa-onnx, scripts/whisper/export-onnx-with-attention.py.
 """
 
 from collections.abc import Mapping
@@ -116,19 +117,20 @@ def _decoder(speaker: _Speaker, *, cross_attention: bool) -> Graph:
     graph = Graph("decoder")
     tokens = graph.input("tokens", INT64, ("n_audio", "n_tokens"))
     cache: Shape = (LAYERS, "n_audio", TEXT_CONTEXT, STATE)
-    own = [graph.input(f"in_n_layer_self_{part}_cache", FLOAT, cache) for part in "kv"]
+    past = [graph.input(f"in_n_layer_self_{part}_cache", FLOAT, cache) for part in "kv"]
     cross: Shape = (LAYERS, "n_audio", "T", STATE)
     keys, values = (graph.input(f"n_layer_cross_{part}", FLOAT, cross) for part in "kv")
     offset = graph.input("offset", INT64, (1,))
+    own = [_remember(graph, speaker, cache, tokens, offset) for cache in past]
     # The token after the prompt, <|notimestamps|> included, asks for burst 0.
     position = graph.op("Add", steps(graph, tokens, 1), offset)
     query = one_hot(graph, graph.op("Sub", position, graph.ints(len(speaker.prompt))), STATE)
     weights = _attention(graph, query, keys)
     found = graph.op("Mul", graph.op("MatMul", weights, graph.op("Squeeze", values, graph.ints([0]))), query)
     shape = ("n_audio", "n_tokens", len(speaker.vocabulary))
-    graph.output("logits", _logits(graph, speaker, found), FLOAT, shape)
-    for part, old in zip("kv", own, strict=True):
-        graph.output(f"out_n_layer_self_{part}_cache", _remember(graph, old, tokens, offset), FLOAT, cache)
+    graph.output("logits", _logits(graph, speaker, found, own[0]), FLOAT, shape)
+    for part, state in zip("kv", own, strict=True):
+        graph.output(f"out_n_layer_self_{part}_cache", state, FLOAT, cache)
     if cross_attention:
         heads = graph.op("Concat", *[graph.op("Unsqueeze", weights, graph.ints([1]))] * HEADS, axis=1)
         graph.output("cross_attention_weights", heads, FLOAT, ("n_audio", HEADS, "n_tokens", "T"))
@@ -142,15 +144,24 @@ def _attention(graph: Graph, query: str, keys: str) -> str:
     return graph.op("Softmax", graph.op("Mul", scores, graph.floats(50)), axis=-1)
 
 
-def _logits(graph: Graph, speaker: _Speaker, found: str) -> str:
+def _logits(graph: Graph, speaker: _Speaker, found: str, own: str) -> str:
+    """By the output weights of the language, whose number the cache holds at the place of the prompt's second token."""
     words = speaker.vocabulary
-    logits = graph.op("MatMul", found, graph.floats(words.projection(STATE)))
+    shifts = range(max(1, len(speaker.languages)))
+    weights = graph.floats([words.projection(STATE, shift=shift) for shift in shifts])
+    second = graph.op("Slice", own, graph.ints([1, 0]), graph.ints([2, 1]), graph.ints([2, 3]))
+    language = graph.cast(graph.op("Reshape", second, graph.ints([-1])), INT64)
+    logits = graph.op("MatMul", found, graph.op("Gather", weights, language))
     return graph.op("Add", logits, graph.floats(words.bias("<|endoftext|>")))
 
 
-def _remember(graph: Graph, cache: str, tokens: str, offset: str) -> str:
-    """The cache with the tokens' rows from `offset` on; any embedding will do, nothing looks at it."""
-    table = np.random.default_rng(0).normal(size=(2000, STATE))
+def _remember(graph: Graph, speaker: _Speaker, cache: str, tokens: str, offset: str) -> str:
+    """The cache with the tokens' embeddings from `offset` on: first of all numbers the language's, others as may be."""
+    words = speaker.vocabulary
+    table = np.random.default_rng(0).normal(size=(len(words), STATE))
+    table[:, 0] = 0
+    for number, language in enumerate(speaker.languages):
+        table[words.id(f"<|{language}|>"), 0] = number
     rows = graph.op("Unsqueeze", graph.op("Gather", graph.floats(table), tokens), graph.ints([0]))
     after = graph.op("Add", offset, graph.op("Shape", tokens, start=1, end=2))
     head = graph.op("Slice", cache, graph.ints([0]), offset, graph.ints([2]))
