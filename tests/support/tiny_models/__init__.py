@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from support.tiny_models import ctc, lfr, moonshine, nemo, transducer, whisper
-from support.tiny_models.bursts import BURST_SECONDS, bursts
 from support.tiny_models.phrase import Vocabulary, words
+from support.tiny_models.sound import BURST_SECONDS, bursts
 
 __all__ = ["BURST_SECONDS", "MODELS", "TinyModel", "bursts", "words"]
 

@@ -19,7 +19,7 @@ ZIPFORMER_EAR = Ear(bins=80, stride=4, threshold=-6.0)
 """Logarithms of mel energies of samples in [-1, 1): silence is -16."""
 
 
-def write_nemo(directory: Path, *, model_type: str = "EncDecHybridRNNTCTCBPEModel") -> None:
+def write_nemo(directory: Path) -> None:
     graph = Graph("model")
     features = graph.input("audio_signal", FLOAT, ("batch", NEMO_EAR.bins, "time"))
     lengths = NEMO_EAR.lengths(graph, graph.input("length", INT64, ("batch",)))
@@ -30,7 +30,7 @@ def write_nemo(directory: Path, *, model_type: str = "EncDecHybridRNNTCTCBPEMode
         "vocab_size": len(NEMO_VOCABULARY) - 1,
         "normalize_type": "per_feature",
         "subsampling_factor": NEMO_EAR.stride,
-        "model_type": model_type,
+        "model_type": "EncDecHybridRNNTCTCBPEModel",
         "version": 1,
         "model_author": "NeMo",
     }

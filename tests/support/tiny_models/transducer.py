@@ -17,9 +17,9 @@ JOINER_DIM = len(PIECES)
 CONTEXT = 2
 
 
-def write(directory: Path, *, model_type: str = "zipformer2") -> None:
+def write(directory: Path) -> None:
     VOCABULARY.write(directory)
-    about = {"model_type": model_type, "version": 1, "model_author": "k2-fsa"}
+    about = {"model_type": "zipformer2", "version": 1, "model_author": "k2-fsa"}
     _encoder().save(directory / "encoder-epoch-99-avg-1.onnx", about)
     sizes = {"context_size": CONTEXT, "vocab_size": len(VOCABULARY)}
     _decoder().save(directory / "decoder-epoch-99-avg-1.onnx", sizes)
