@@ -16,6 +16,9 @@ _MISSED_SECONDS = 1.0
 # Kept before the speech that is decoded again, where it is silent.
 _LEAD_SECONDS = 0.15
 
+# Each decode must get this much further than the one before.
+_STEP_SECONDS = 0.5
+
 
 class ContinuingEngine:
     """Goes on where another engine, whose tokens have times, stopped too early."""
@@ -33,12 +36,14 @@ class ContinuingEngine:
 
     def _completed(self, speech: Speech, recognition: Recognition) -> Recognition:
         tokens = list(recognition.tokens)
-        while tokens and (rest := _missed(speech, _end(tokens))):
+        least = _STEP_SECONDS
+        while tokens and (rest := _missed(speech, _end(tokens))) and rest[0] >= least:
             start, missed = rest
             (more,) = self._engine.recognize([missed])
             if not more.tokens:
                 break
             tokens.extend(replace(token, start=start + (token.start or 0.0)) for token in more.tokens)
+            least = start + _STEP_SECONDS
         return Recognition(tuple(tokens))
 
 

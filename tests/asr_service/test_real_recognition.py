@@ -1,0 +1,82 @@
+"""Whisper tiny.en and Silero over the wire, on a real telephone conversation."""
+
+import asyncio
+import re
+import statistics
+import time
+from collections.abc import AsyncIterator
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from speech.asr.v1 import asr_pb2
+from support.recognition import Answer, AsrDoor, asr_config, asr_door
+
+from asr_service.loading import load_models
+from serving.models.store import ModelStore
+from serving.times import seconds
+
+pytestmark = pytest.mark.models
+
+# What the two say, with when; the recording's own reference.
+REFERENCE = (
+    "hello hello oh hello i didn't know you were there neither did i okay then i thought you know i heard a beep "
+    "this is diane in new jersey and i'm sheila in texas originally from chicago oh i'm originally from chicago also "
+    "i'm in new jersey now though well there isn't that much difference at least you know they all call me a yankee "
+    "down here so what can i say oh i don't hear that in new jersey now"
+)
+SPOKEN_AT = {"Diane": 12.9, "Sheila": 14.9, "Yankee": 26.4}
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[AsrDoor]:
+    config = asr_config()
+    async with asr_door(config=config, load=lambda: load_models(config, ModelStore())) as opened:
+        yield opened
+
+
+def plain(text: str) -> list[str]:
+    return re.findall(r"[a-z']+", text.lower())
+
+
+async def test_hears_the_conversation(door: AsrDoor, sample_pcm: bytes) -> None:
+    answer = await door.recognize(sample_pcm)
+    likeness = SequenceMatcher(None, plain(REFERENCE), plain(answer.text), autojunk=False).ratio()
+    assert likeness > 0.8  # 0.85 measured
+    assert [word.text for word in answer.words] == answer.text.split()
+
+
+async def test_words_are_where_they_were_spoken(door: AsrDoor, sample_pcm: bytes) -> None:
+    words = (await door.recognize(sample_pcm)).words
+    bounds = [(seconds(word.start), seconds(word.end)) for word in words]
+    assert bounds[0][0] == pytest.approx(6.68, abs=0.2), "nobody speaks before"
+    assert bounds[-1][1] <= 30.0
+    assert all(0 <= end - start < 1.5 for start, end in bounds)
+    assert all(before[1] <= after[0] for before, after in pairwise(bounds))
+    assert all(word.timing == asr_pb2.WORD_TIMING_MEASURED for word in words)
+    for text, expected in SPOKEN_AT.items():
+        found = next(seconds(word.start) for word in words if word.text.startswith(text))
+        assert found == pytest.approx(expected, abs=0.4), text
+
+
+async def test_the_transcript_does_not_depend_on_chunks(door: AsrDoor, sample_pcm: bytes) -> None:
+    expected = (await door.recognize(sample_pcm, chunk=len(sample_pcm))).utterances
+    for chunk in (1_000, 77_777):
+        assert (await door.recognize(sample_pcm, chunk=chunk)).utterances == expected
+
+
+async def test_health_answers_while_all_cores_decode(door: AsrDoor, sample_pcm: bytes) -> None:
+    health = health_pb2_grpc.HealthStub(door.channel)
+    streams = [asyncio.create_task(door.recognize(sample_pcm)) for _ in range(3)]
+    waits = []
+    while not all(stream.done() for stream in streams):
+        started = time.perf_counter()
+        await health.Check(health_pb2.HealthCheckRequest(service="speech.asr.v1.SpeechRecognition"))
+        waits.append(time.perf_counter() - started)
+        await asyncio.sleep(0.02)
+    answers: list[Answer] = await asyncio.gather(*streams)
+    assert len({answer.text for answer in answers}) == 1
+    assert len(waits) > 20
+    assert statistics.median(waits) < 0.1
+    print(f"health: median {statistics.median(waits) * 1e3:.1f} ms, worst {max(waits) * 1e3:.1f} ms")  # noqa: T201

@@ -1,0 +1,207 @@
+"""The recognition service with a fake engine and ears, served by the real server, and what tests say to it."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+import numpy as np
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
+from speech.audio.v1 import audio_pb2
+
+from asr_service.config import AsrConfig
+from asr_service.engines.base import Engine, EngineInfo, Recognition, Samples, Speech, Token
+from asr_service.loading import LoadedModels
+from asr_service.servicer import RecognitionService
+from asr_service.vad import VadOptions, VoiceActivityDetector
+from serving.calls import responses
+from serving.server import RunningServer, running
+from serving.times import SAMPLE_RATE
+
+INFO = EngineInfo(
+    family="transducer",
+    engine="fake 1.0",
+    provider="cpu",
+    languages=("en", "de"),
+    measures_time=True,
+    times_drift=False,
+    has_confidence=True,
+    preferred_seconds=25,
+    max_seconds=30,
+)
+VAD = VadOptions(threshold=0.5, min_speech=0.1, min_silence=0.2)
+
+
+def measured_words(speech: Speech) -> Recognition:
+    """One word a second of the utterance, named after its loudness."""
+    loudness = round(float(np.abs(speech.samples).max()) * 100) if len(speech.samples) else 0
+    seconds = len(speech.samples) / SAMPLE_RATE
+    return Recognition(
+        tuple(
+            Token(f" w{loudness}".encode(), start=start, log_prob=-0.1)
+            for start in np.arange(0.2, seconds, 1.0).tolist()
+        )
+    )
+
+
+class FakeEngine:
+    """Answers at once, or as soon as `gate` is set, and remembers what it was asked and in which order."""
+
+    def __init__(
+        self,
+        answer: Callable[[Speech], Recognition] = measured_words,
+        *,
+        info: EngineInfo = INFO,
+        gate: threading.Event | None = None,
+    ) -> None:
+        self.info = info
+        self.asked: list[Speech] = []
+        self.started = threading.Semaphore(0)
+        self._answer = answer
+        self._gate = gate
+
+    def recognize(self, batch: Sequence[Speech]) -> list[Recognition]:
+        self.asked.extend(batch)
+        self.started.release()
+        if self._gate:
+            self._gate.wait(10)
+        return [self._answer(speech) for speech in batch]
+
+
+class LoudnessModel:
+    """Stands in for Silero: who is loud speaks. Decides like sherpa-onnx's model, with min_speech and min_silence."""
+
+    def __init__(self, options: VadOptions = VAD) -> None:
+        self._min_speech = options.min_speech * SAMPLE_RATE
+        self._min_silence = options.min_silence * SAMPLE_RATE
+        self._position = 0
+        self._loud_since: int | None = None
+        self._quiet_since: int | None = None
+        self._speaks = False
+
+    def window_size(self) -> int:
+        return 576
+
+    def is_speech(self, samples: Samples, /) -> bool:
+        self._position += 512
+        if np.abs(samples).max() > 0.01:
+            self._quiet_since = None
+            self._loud_since = self._loud_since or self._position
+            self._speaks = self._speaks or self._position - self._loud_since >= self._min_speech
+        elif not self._speaks:
+            self._loud_since = None
+        else:
+            self._quiet_since = self._quiet_since or self._position
+            if self._position - self._quiet_since >= self._min_silence:
+                self._speaks, self._loud_since, self._quiet_since = False, None, None
+        return self._speaks
+
+
+def detector(options: VadOptions = VAD) -> VoiceActivityDetector:
+    return VoiceActivityDetector(LoudnessModel(options), options)
+
+
+def loaded(engine: Engine) -> LoadedModels:
+    info = audio_pb2.ModelInfo(role="recognition", name="fake", fingerprint="00", engine="fake 1.0")
+    return LoadedModels(engine, detector, (info,))
+
+
+def asr_config(**changes: Any) -> AsrConfig:
+    return replace(AsrConfig(address="127.0.0.1:0", drain_seconds=5.0, max_idle_seconds=10.0), **changes)
+
+
+@dataclass(frozen=True)
+class AsrDoor:
+    server: RunningServer
+    channel: grpc.aio.Channel
+    stub: "asr_pb2_grpc.SpeechRecognitionAsyncStub"
+
+    async def recognize(self, pcm: bytes, *, chunk: int = 32_000, language: str = "") -> "Answer":
+        requests = upload(pcm, chunk=chunk, language=language)
+        return await answer_of(self.stub.Recognize(requests))
+
+
+@dataclass(frozen=True)
+class Answer:
+    responses: list[asr_pb2.RecognizeResponse]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [str(response.WhichOneof("message")) for response in self.responses]
+
+    @property
+    def utterances(self) -> list[asr_pb2.Utterance]:
+        return [response.utterance for response in self.responses if response.HasField("utterance")]
+
+    @property
+    def words(self) -> list[asr_pb2.Word]:
+        return [word for utterance in self.utterances for word in utterance.words]
+
+    @property
+    def text(self) -> str:
+        return " ".join(utterance.text for utterance in self.utterances)
+
+    @property
+    def completed(self) -> asr_pb2.RecognitionCompleted:
+        return self.responses[-1].completed
+
+
+async def answer_of(call: Any) -> Answer:
+    return Answer([response async for response in responses(call)])
+
+
+@contextlib.asynccontextmanager
+async def asr_door(
+    engine: Engine | None = None,
+    config: AsrConfig | None = None,
+    load: Callable[[], LoadedModels] | None = None,
+) -> AsyncIterator[AsrDoor]:
+    config = config or asr_config()
+    models = loaded(engine or FakeEngine())
+    service = RecognitionService(config, load or (lambda: models))
+    async with running(service, config) as server:
+        await server.wait_serving()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            yield AsrDoor(server, channel, asr_pb2_grpc.SpeechRecognitionStub(channel))
+
+
+def config_message(language: str = "") -> asr_pb2.RecognizeRequest:
+    pcm = audio_pb2.PcmFormat(encoding=audio_pb2.PCM_ENCODING_S16LE, sample_rate_hz=SAMPLE_RATE, channels=1)
+    return asr_pb2.RecognizeRequest(
+        config=asr_pb2.RecognitionConfig(audio_format=audio_pb2.AudioFormat(pcm=pcm), language=language)
+    )
+
+
+async def upload(
+    pcm: bytes, *, chunk: int = 32_000, language: str = "", pause: float = 0.0, end: bool = True
+) -> AsyncIterator[asr_pb2.RecognizeRequest]:
+    """A whole recording, mono 16 kHz s16; without `end` the stream stays open behind it."""
+    yield config_message(language)
+    for at in range(0, len(pcm), chunk):
+        yield asr_pb2.RecognizeRequest(audio=pcm[at : at + chunk])
+        await asyncio.sleep(pause)
+    if not end:
+        await asyncio.Event().wait()
+    yield asr_pb2.RecognizeRequest(end_of_audio=audio_pb2.EndOfAudio())
+
+
+def speech(*pieces: tuple[float, float], loudness: float = 0.5) -> bytes:
+    """(silent, loud) seconds in turn, as s16 bytes: noise where it is loud."""
+    noise = np.random.default_rng(1)
+    samples = [
+        np.concatenate(
+            (
+                np.zeros(round(quiet * SAMPLE_RATE)),
+                noise.uniform(-loudness, loudness, round(loud * SAMPLE_RATE)),
+            )
+        )
+        for quiet, loud in pieces
+    ]
+    return to_bytes(samples)
+
+
+def to_bytes(samples: Iterable[Any]) -> bytes:
+    return bytes((np.concatenate([np.zeros(0), *samples]) * 32767).astype("<i2").tobytes())
