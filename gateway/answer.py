@@ -53,7 +53,7 @@ class Answer:
                 self._models[report.stage] = report
             case Uploaded(duration):
                 self._duration = duration
-                await self._send_progress(gateway_pb2.STAGE_UPLOAD, duration)
+                await self._send_progress(gateway_pb2.STAGE_UPLOAD, duration, at_end=True)
             case Retrying():
                 await self._send(replies.stage_status(report))
             case Ended():
@@ -90,7 +90,7 @@ class Answer:
             await self._send_segments(self._merger.end_turns(failed=failed))
         await self._send(replies.stage_status(ended))
         if not failed and self._duration is not None:
-            await self._send_progress(ended.stage, self._duration)
+            await self._send_progress(ended.stage, self._duration, at_end=True)
 
     async def _send_segments(self, segments: Iterable[Segment]) -> None:
         for segment in segments:
@@ -106,11 +106,11 @@ class Answer:
             processed = progress.processed or round(progress.fraction * (self._duration or 0))
             await self._send_progress(progress.stage, processed)
 
-    async def _send_progress(self, stage: Stage, processed: int) -> None:
-        """A stage that is called again does not go back."""
+    async def _send_progress(self, stage: Stage, processed: int, *, at_end: bool = False) -> None:
+        """A stage that is called again does not go back; the end is always told, since it brings the total."""
         before = self._reached.get(stage, -1)
         self._reached[stage] = max(before, processed)
-        if processed > before and not self._omit_progress:
+        if (processed > before or at_end) and not self._omit_progress:
             await self._send(replies.progress(stage, processed, self._total(stage)))
 
     def _total(self, stage: Stage) -> int | None:

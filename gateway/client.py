@@ -19,6 +19,7 @@ from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
+from gateway.peer_status import PeerStatus
 from gateway.transcript import Transcript
 from serving.status import from_rpc_error
 from serving.times import seconds
@@ -93,12 +94,13 @@ class TranscriptionClient:
         Raises TranscriptionError, and whatever `chunks` raises.
         """
         call = self._stub.Transcribe(timeout=timeout)
+        status = PeerStatus(call)
         upload = asyncio.create_task(_upload(call, chunks, config))
         try:
             async for event in call:
                 yield event
         except aio.AioRpcError as error:
-            raise _translated(error) from None
+            raise _translated(await status.of(error)) from None
         except asyncio.CancelledError:
             # The upload cancels the call when its source fails; then the source's error is the one to tell.
             if upload.done() and not upload.cancelled() and (failure := upload.exception()):
@@ -118,6 +120,7 @@ class TranscriptionClient:
     ) -> gateway_pb2.TranscribeFileResponse:
         """Upload `chunks` and wait for the whole transcript. Raises TranscriptionError, and what `chunks` raises."""
         call = self._stub.TranscribeFile(timeout=timeout)
+        status = PeerStatus(call)
         try:
             await call.write(gateway_pb2.TranscribeFileRequest(config=config))
             async for chunk in chunks:
@@ -132,7 +135,7 @@ class TranscriptionClient:
         try:
             return await call
         except aio.AioRpcError as error:
-            raise _translated(error) from None
+            raise _translated(await status.of(error)) from None
 
     async def describe(self, *, timeout: float | None = None) -> gateway_pb2.DescribeTranscriptionResponse:  # noqa: ASYNC109
         """What the gateway has behind it. Raises TranscriptionError."""

@@ -11,6 +11,7 @@ from grpc import aio
 from gateway.dialects import Dialect
 from gateway.inbox import Inbox
 from gateway.outcomes import public_status
+from gateway.peer_status import PeerStatus
 from gateway.reports import Completed, Ended, Progress, Retrying
 from gateway.retries import RetryPolicy
 from gateway.silence import Silence
@@ -135,7 +136,7 @@ class StageRun(Generic[RequestT, ResponseT]):
     async def _receive(
         self, call: "aio.StreamStreamCall[RequestT, ResponseT]", silence: Silence
     ) -> Completed | None:
-        completed = None
+        status, completed = PeerStatus(call), None
         try:
             async for response in call:
                 silence.heard()
@@ -149,5 +150,5 @@ class StageRun(Generic[RequestT, ResponseT]):
                 silence.listening()
         except aio.AioRpcError as error:
             if completed is None:
-                raise CallFailed(from_rpc_error(error)) from None
+                raise CallFailed(from_rpc_error(await status.of(error))) from None
         return completed

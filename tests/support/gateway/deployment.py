@@ -1,19 +1,19 @@
 """The real gateway on a free port, with fake backends behind it."""
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from speech.audio.v1 import audio_pb2
+from speech.gateway.v1 import gateway_pb2
+from support.gateway.fakes import FakeBackend, FakeDiarization, FakeRecognition
+
 from gateway.client import Transcript, TranscriptionClient, configuration
 from gateway.config import GatewayConfig
 from gateway.servicer import TranscriptionService
 from serving.server import RunningServer, running
-from speech.audio.v1 import audio_pb2
-from speech.gateway.v1 import gateway_pb2
-from support.gateway.fakes import FakeBackend, FakeDiarization, FakeRecognition
 
 PCM = audio_pb2.PcmFormat(encoding=audio_pb2.PCM_ENCODING_S16LE, sample_rate_hz=16_000, channels=1)
 
@@ -83,8 +83,8 @@ async def deployed(
 
 def open_files(directory: Path) -> list[str]:
     """Files of a directory that this process has open, unlinked ones included."""
-    links = (Path("/proc/self/fd", number) for number in os.listdir("/proc/self/fd"))
-    return [target for link in links if (target := _target(link)).startswith(str(directory))]
+    targets = [_target(link) for link in Path("/proc/self/fd").iterdir()]
+    return [target for target in targets if target.startswith(str(directory))]
 
 
 async def audio(seconds: float, chunk_bytes: int = 50_000) -> AsyncIterator[bytes]:

@@ -10,12 +10,13 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
-from serving.config import ServerConfig
-from serving.times import duration
-from serving.upload import Upload
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
+
+from serving.config import ServerConfig
+from serving.times import duration
+from serving.upload import Upload
 
 BYTES_PER_SECOND = 32_000
 
@@ -61,8 +62,12 @@ class FakeBackend:
     ) -> None:
         self.config = ServerConfig(drain_seconds=0.0, max_idle_seconds=10.0)
         self.calls: list[Call] = []
-        self._script = [Answer(0.0, started), *answers]
-        self._faults = list(faults)
+        self.called = asyncio.Event()
+        self.script = [Answer(0.0, started), *answers]
+        # Cleared by tests that want the answers at the end to wait.
+        self.released = asyncio.Event()
+        self.released.set()
+        self.faults = list(faults)
 
     async def start(self) -> None: ...
 
@@ -72,8 +77,9 @@ class FakeBackend:
         upload: Upload[Any] = await Upload.open(request_iterator, context, self.config)
         metadata = dict(context.invocation_metadata())
         call = Call(upload.config, upload.request_id, metadata, context.time_remaining())
-        fault = self._faults.pop(0) if self._faults else None
+        fault = self.faults.pop(0) if self.faults else None
         self.calls.append(call)
+        self.called.set()
         try:
             await self._answer(call, upload, context, fault)
         except BaseException as error:
@@ -82,7 +88,7 @@ class FakeBackend:
         call.ending.set_result("done")
 
     async def _answer(self, call: Call, upload: Upload[Any], context: Any, fault: Failing | None) -> None:
-        script = iter(enumerate(self._script))
+        script = iter(enumerate(self.script))
         due = next(script, None)
 
         async def answer_until(seconds: float) -> None:
@@ -97,6 +103,7 @@ class FakeBackend:
         async for chunk in upload.chunks():
             call.received += len(chunk)
             await answer_until(call.received / BYTES_PER_SECOND)
+        await self.released.wait()
         await answer_until(float("inf"))
 
 

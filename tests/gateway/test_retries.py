@@ -1,0 +1,44 @@
+import pytest
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from gateway.outcomes import public_status
+from gateway.retries import RetryPolicy
+
+POLICY = RetryPolicy(attempts=9, backoff=0.2, max_backoff=2.0)
+DOWN = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="ipv4:10.1.2.3:50051: connection refused")
+
+
+def overloaded(seconds: int) -> status_pb2.Status:
+    detail = Any()
+    detail.Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=seconds)))
+    return status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, details=[detail])
+
+
+def test_waits_double_up_to_the_longest():
+    waits = [POLICY.wait_after(attempt, DOWN, jitter=lambda: 0.5) for attempt in range(1, 9)]
+    assert waits == pytest.approx([0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0])
+
+
+def test_waits_are_spread():
+    assert POLICY.wait_after(1, DOWN, jitter=lambda: 0.0) == pytest.approx(0.1)
+    assert POLICY.wait_after(1, DOWN, jitter=lambda: 1.0) == pytest.approx(0.3)
+
+
+def test_the_last_attempt_is_the_last():
+    assert POLICY.wait_after(9, DOWN) is None
+
+
+@pytest.mark.parametrize(("asked", "wait"), [(1, 1.0), (60, 2.0)])
+def test_a_backend_that_says_when_is_heard_within_reason(asked, wait):
+    assert POLICY.wait_after(1, overloaded(asked)) == wait
+
+
+def test_callers_learn_when_to_come_back_and_nothing_of_the_inside():
+    shown = public_status("speech recognition", overloaded(7))
+    assert "speech recognition has no free place" in shown.message
+    assert shown.details == overloaded(7).details
+    shown = public_status("speech recognition", DOWN)
+    assert shown.code == code_pb2.UNAVAILABLE
+    assert "10.1.2.3" not in str(shown)

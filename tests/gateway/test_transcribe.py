@@ -1,0 +1,186 @@
+"""Both calls of the gateway, as callers see them when all goes well."""
+
+import asyncio
+
+import pytest
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2
+from speech.gateway.v1 import gateway_pb2
+from support.gateway.deployment import PCM, audio, deployed
+from support.gateway.fakes import Answer, diarization, recognition, turns_update
+
+from gateway.client import Transcript, configuration
+
+UTTERANCES = (
+    (0.5, 2.5, "hello there you"),
+    (3.0, 5.0, "well hi my friend"),
+    (5.2, 8.0, "how are you doing today"),
+)
+TURNS = ((0.4, 2.6, "SPEAKER_00"), (2.9, 6.3, "SPEAKER_01"), (6.3, 8.0, "SPEAKER_00"))
+SPOKEN = [
+    ("SPEAKER_00", "hello there you"),
+    ("SPEAKER_01", "well hi my friend how are"),
+    ("SPEAKER_00", "you doing today"),
+]
+
+
+def spoken(segments) -> list[tuple[str, str]]:
+    return [(segment.speaker, segment.text) for segment in segments]
+
+
+@pytest.fixture
+async def door(tmp_path):
+    async with deployed(tmp_path, recognition(*UTTERANCES), diarization(*TURNS)) as deployment:
+        yield deployment
+
+
+async def test_segments_go_out_without_speakers_first_and_with_them_later(tmp_path):
+    diarizer, transcript, segments = diarization(*TURNS), Transcript(), []
+    diarizer.released.clear()
+    async with deployed(tmp_path, recognition(*UTTERANCES), diarizer) as door:
+        async for event in door.client.transcribe(audio(10.0), configuration(pcm=PCM)):
+            transcript.apply(event)
+            segments += [event.segment] if event.HasField("segment") else []
+            if event.stage_status.stage == gateway_pb2.STAGE_ASR:
+                diarizer.released.set()
+    provisional = [segment for segment in segments if not segment.speaker_final]
+    assert spoken(provisional) == [("", text) for _, _, text in UTTERANCES]
+    assert all(segment.text_final for segment in segments)
+    assert spoken(transcript.final_segments) == spoken(transcript.segments) == SPOKEN
+    # Its words stayed together, so it kept its id; the others were divided and joined anew.
+    assert (transcript.segments[0].segment_id, transcript.segments[0].revision) == ("segment-1", 1)
+    assert list(transcript.segments[1].supersedes) == ["segment-2", "segment-3"]
+
+
+async def test_both_calls_give_the_same_transcript(door):
+    replayed = await door.transcript()
+    final = await door.transcript(final_only=True)
+    reply = await door.file()
+
+    def content(segments):
+        plain = []
+        for segment in segments:
+            copy = gateway_pb2.Segment()
+            copy.CopyFrom(segment)
+            for field in ("segment_id", "revision", "supersedes"):
+                copy.ClearField(field)
+            plain.append(copy)
+        return plain
+
+    assert spoken(reply.segments) == SPOKEN
+    assert content(replayed.segments) == content(final.segments) == content(reply.segments)
+    assert replayed.completed == final.completed == reply.completed
+
+
+async def test_final_results_come_once_and_in_order(door):
+    _, events = await door.events(final_only=True, omit_progress=True)
+    segments = [event.segment for event in events if event.HasField("segment")]
+    assert spoken(segments) == SPOKEN
+    assert [segment.revision for segment in segments] == [0, 0, 0]
+    assert not any(event.HasField("progress") for event in events)
+
+
+async def test_the_first_event_says_what_the_recording_is(door):
+    _, events = await door.events(request_id="call-7")
+    assert events[0].started.request_id == "call-7"
+    assert events[0].started.recording.container == "pcm"
+    assert events[0].started.recording.sample_rate_hz == 16_000
+
+
+async def test_the_last_event_sums_up(door):
+    _, events = await door.events()
+    completed = events[-1].completed
+    assert completed.duration.ToNanoseconds() == 10_000_000_000
+    assert list(completed.speakers) == ["SPEAKER_00", "SPEAKER_01"]
+    assert (completed.segments, completed.words, completed.partial) == (3, 12, False)
+    assert [stage.stage for stage in completed.stages] == [
+        gateway_pb2.STAGE_ASR,
+        gateway_pb2.STAGE_DIARIZATION,
+    ]
+    assert all(stage.timing.compute_duration.nanos == 125_000_000 for stage in completed.stages)
+    assert all(stage.attempts == 1 for stage in completed.stages)
+    assert [model.name for model in completed.models] == ["fake-asr", "fake-diarization"]
+    assert [turn.speaker for turn in completed.turns] == [speaker for _, _, speaker in TURNS]
+
+
+async def test_progress_of_every_stage_reaches_the_end(door):
+    transcript, events = await door.events()
+    for stage in (gateway_pb2.STAGE_UPLOAD, gateway_pb2.STAGE_ASR, gateway_pb2.STAGE_DIARIZATION):
+        reached = [
+            event.progress.processed.ToNanoseconds() for event in events if event.progress.stage == stage
+        ]
+        assert reached == sorted(reached)
+        assert transcript.progress[stage].processed.seconds == 10
+        assert transcript.progress[stage].total.seconds == 10
+        assert stage == gateway_pb2.STAGE_UPLOAD or transcript.stages[stage].status.code == 0
+
+
+async def test_a_word_carries_what_recognition_knew(door):
+    word = (await door.transcript()).segments[1].words[0]
+    assert (word.text, word.start.seconds, word.end.nanos) == ("well", 3, 500_000_000)
+    assert word.confidence == 0.5
+    assert word.timing == 1
+    assert word.speaker == "SPEAKER_01"
+
+
+async def test_backends_get_the_recording_decoded_and_what_the_caller_said(tmp_path):
+    asr, diarizer = recognition(*UTTERANCES), diarization(*TURNS)
+    hints = diarization_pb2.SpeakerHints(minimum=1, maximum=3)
+    async with deployed(tmp_path, asr, diarizer) as door:
+        await door.transcript(7.5, request_id="call-7", language="en", speakers=hints)
+    for call in (asr.calls[0], diarizer.calls[0]):
+        assert call.request_id == call.metadata["x-request-id"] == "call-7"
+        assert call.config.audio_format.pcm.sample_rate_hz == 16_000
+        assert call.config.audio_format.pcm.encoding == audio_pb2.PCM_ENCODING_S16LE
+        assert call.config.audio_format.pcm.channels == 1
+        assert call.received == 7.5 * 32_000
+        assert call.ending.result() == "done"
+    assert asr.calls[0].config.language == "en"
+    assert diarizer.calls[0].config.speakers == hints
+
+
+async def test_a_request_id_is_made_up_once_for_all(tmp_path):
+    asr, diarizer = recognition(), diarization()
+    async with deployed(tmp_path, asr, diarizer) as door:
+        reply = await door.file(1.0)
+    assert reply.request_id
+    assert {asr.calls[0].request_id, diarizer.calls[0].request_id} == {reply.request_id}
+
+
+async def test_silence_is_a_transcript_without_segments(tmp_path):
+    async with deployed(tmp_path, recognition(), diarization()) as door:
+        transcript = await door.transcript(1.0)
+    assert transcript.segments == []
+    assert transcript.completed is not None
+    assert not transcript.completed.partial
+
+
+async def test_early_turns_label_segments_while_both_stages_still_work(tmp_path):
+    asr, diarizer, transcript = recognition(*UTTERANCES), diarization(*TURNS), Transcript()
+    early = diarization_pb2.DiarizeResponse(turns=turns_update(TURNS[:1], horizon=2.8, final=2.6))
+    diarizer.script.insert(1, Answer(2.8, early))
+    asr.released.clear()
+    diarizer.released.clear()
+    async with deployed(tmp_path, asr, diarizer) as door, asyncio.timeout(10):
+        async for event in door.client.transcribe(audio(10.0), configuration(pcm=PCM)):
+            transcript.apply(event)
+            if (event.segment.speaker, event.segment.text) == SPOKEN[0]:
+                asr.released.set()
+                diarizer.released.set()
+    assert spoken(transcript.final_segments) == SPOKEN
+
+
+async def test_the_gateway_describes_its_backends(door):
+    description = await door.client.describe()
+    assert description.asr.family == "fake"
+    assert description.diarization.resolution.nanos == 250_000_000
+    assert description.limits.max_message_bytes == 4 * 1024 * 1024
+
+
+async def test_a_backend_that_is_down_is_absent_from_the_description(tmp_path):
+    asr = recognition()
+    async with deployed(tmp_path, asr, diarization()) as door:
+        await door.kill(asr)
+        description = await door.client.describe()
+    assert not description.HasField("asr")
+    assert description.HasField("diarization")
