@@ -4,7 +4,7 @@ It is drawn on standard error and wiped away in the end, so that the terminal ke
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -23,6 +23,9 @@ _FRAMES_A_SECOND = 8
 _BAR_WIDTH = 32
 # The title, three bars, an empty line, and the line of the prompt.
 _LINES_BESIDE_SEGMENTS = 6
+
+# Text is wrapped by a console, but not for one.
+_MEASURE = Console()
 
 _STAGES = (
     ("Upload", gateway_pb2.STAGE_UPLOAD),
@@ -43,13 +46,13 @@ class View:
     def add_sent(self, count: int) -> None:
         self.sent += count
 
-    def render(self, *, lines: int) -> RenderableType:
-        """Bars for the stages above the newest segments, `lines` of them at most."""
+    def render(self, *, width: int, lines: int) -> RenderableType:
+        """Bars for the stages above the newest segments, as many as fit into `lines` of `width` characters."""
         bars = Table.grid(padding=(0, 1))
         for label, stage in _STAGES:
             bars.add_row(label, *self._bar(stage))
-        newest = self.transcript.segments[-lines:] if lines > 0 else []
-        return Group(Text(self.name, style="bold"), bars, Text(), *map(_segment, newest))
+        newest = _newest([_segment(segment) for segment in self.transcript.segments], width, lines)
+        return Group(Text(self.name, style="bold"), bars, Text(), *newest)
 
     def _bar(self, stage: gateway_pb2.Stage.ValueType) -> tuple[RenderableType, Text]:
         done, total = self._progress(stage)
@@ -83,7 +86,19 @@ class View:
 def _segment(segment: gateway_pb2.Segment) -> Text:
     """What may still change is dim."""
     final = segment.text_final and segment.speaker_final
-    return Text(segment_line(segment), style="" if final else "dim", no_wrap=True, overflow="ellipsis")
+    return Text(segment_line(segment), style="" if final else "dim")
+
+
+def _newest(segments: Sequence[Text], width: int, lines: int) -> list[Text]:
+    """The last of them that fit, wrapped; the first of these without its beginning where only that makes it fit."""
+    shown: list[Text] = []
+    for segment in reversed(segments[-max(lines, 0) :]):
+        wrapped = segment.wrap(_MEASURE, width)[-lines:]
+        shown[:0] = wrapped
+        lines -= len(wrapped)
+        if lines <= 0:
+            break
+    return shown
 
 
 @asynccontextmanager
@@ -91,7 +106,7 @@ async def shown(view: View, console: Console) -> AsyncIterator[None]:
     """Draw the view some times a second, from the event loop itself: nothing changes while it is drawn."""
 
     def picture() -> RenderableType:
-        return view.render(lines=console.height - _LINES_BESIDE_SEGMENTS)
+        return view.render(width=console.width, lines=console.height - _LINES_BESIDE_SEGMENTS)
 
     async def redraw(live: Live) -> None:
         while True:

@@ -1,6 +1,7 @@
 """Where transcripts are written."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def plan_outputs(
                 f"several recordings cannot share one {output_format} output; give a folder with -o"
             )
         return [None] * len(recordings)
-    paths = [_path(recording, output, output_format, several=len(recordings) > 1) for recording in recordings]
+    several = len(recordings) > 1
+    paths = [_path(name, output, output_format, several=several) for name in _names(recordings)]
     _refuse_clashes(recordings, paths)
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,8 +58,14 @@ def write_atomically(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _path(recording: str, output: str, output_format: OutputFormat, *, several: bool) -> Path:
-    name = "stdin" if recording == STDIN else Path(recording).stem
+def _names(recordings: Sequence[str]) -> list[str]:
+    """Without folder and suffix; with its suffix where that is what tells two recordings apart."""
+    paths = [Path("stdin" if recording == STDIN else recording) for recording in recordings]
+    stems = Counter(path.stem for path in paths)
+    return [path.stem if stems[path.stem] == 1 else path.name for path in paths]
+
+
+def _path(name: str, output: str, output_format: OutputFormat, *, several: bool) -> Path:
     if NAME in output:
         return Path(output.replace(NAME, name))
     if several or output.endswith(os.sep) or Path(output).is_dir():

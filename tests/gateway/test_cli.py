@@ -115,7 +115,7 @@ async def test_other_options_reach_the_gateway(shell: Shell, recording: Path) ->
         ("transcribe", "--format", "srt", "x.wav", "y.wav"),
         ("transcribe", "-", "-"),
         ("transcribe", "-o", "x.wav", "x.wav"),
-        ("transcribe", "-o", "out", "a/x.wav", "b/x.mp3"),
+        ("transcribe", "-o", "out", "a/x.wav", "b/x.wav"),
         ("unknown",),
     ],
 )

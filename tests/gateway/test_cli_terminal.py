@@ -1,0 +1,111 @@
+"""What somebody at a terminal sees."""
+
+import asyncio
+import io
+import os
+import pty
+import sys
+from collections.abc import Iterator
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from rich.console import Console
+from speech.gateway.v1 import gateway_pb2
+from support.gateway.fake_gateway import TEXT, WORDS, event, fake_gateway, segment, stage_status
+
+from gateway.commands.display import View
+
+
+def picture(view: View, *, width: int = 80, lines: int = 10) -> str:
+    console = Console(record=True, width=width, file=io.StringIO())
+    console.print(view.render(width=width, lines=lines))
+    return console.export_text()
+
+
+def progress(
+    stage: gateway_pb2.Stage.ValueType, processed: int, total: int | None = None
+) -> gateway_pb2.TranscribeResponse:
+    known = Duration(seconds=total) if total is not None else None
+    return event(
+        progress=gateway_pb2.StageProgress(stage=stage, processed=Duration(seconds=processed), total=known)
+    )
+
+
+def bar_of(label: str, shown: str) -> str:
+    return next(line for line in shown.splitlines() if line.startswith(label))
+
+
+def test_each_stage_has_its_bar() -> None:
+    view = View("call.wav", size=1_000)
+    view.add_sent(500)
+    view.transcript.apply(progress(gateway_pb2.STAGE_ASR, 65, 130))
+    view.transcript.apply(
+        event(stage_status=stage_status(gateway_pb2.STAGE_DIARIZATION, "no replica is left"))
+    )
+    shown = picture(view)
+    assert shown.startswith("call.wav\n")
+    assert bar_of("Upload", shown).count("━") == bar_of("Recognition", shown).count("━")
+    assert bar_of("Recognition", shown).rstrip().endswith("1:05.0")
+    assert bar_of("Diarization", shown).rstrip().endswith("failed: no replica is left")
+
+
+def test_the_newest_segments_are_shown_as_far_as_they_fit() -> None:
+    view = View("call.wav", size=None)
+    for number in range(5):
+        view.transcript.apply(
+            event(segment=segment(f"s{number}", (f"word{number}", number, number + 0.5, "SPEAKER_00")))
+        )
+    shown = picture(view, lines=2)
+    assert "word2" not in shown
+    assert shown.splitlines()[-2:] == [
+        "[0:03.0 - 0:03.5] SPEAKER_00: word3",
+        "[0:04.0 - 0:04.5] SPEAKER_00: word4",
+    ]
+
+
+def test_long_segments_are_wrapped_and_their_end_is_kept() -> None:
+    view = View("call.wav", size=None)
+    words = [(f"word{number}", number, number + 0.5, "SPEAKER_00") for number in range(40)]
+    view.transcript.apply(event(segment=segment("s0", *words)))
+    shown = picture(view, width=60, lines=3).splitlines()
+    assert len(shown) == 5 + 3
+    assert max(map(len, shown)) <= 60
+    assert shown[-1].endswith("word39")
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    os.close(ours)
+
+
+async def read_until(descriptor: int, wanted: bytes) -> bytes:
+    seen = b""
+    async with asyncio.timeout(20):
+        while wanted not in seen:
+            seen += await asyncio.to_thread(os.read, descriptor, 4096)
+    return seen
+
+
+async def test_progress_is_drawn_on_the_terminal_and_the_transcript_goes_down_the_pipe(
+    terminal: tuple[int, int],
+) -> None:
+    ours, theirs = terminal
+    pipe = asyncio.subprocess.PIPE
+    async with fake_gateway() as (_, address):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "transcribe", "--server", address, "-"),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+        )
+        os.close(theirs)
+        assert process.stdin is not None
+        process.stdin.write(b"RIFF")
+        # Provisional: nobody knows yet who says it.
+        seen = await read_until(ours, f"[0:00.5 - 0:01.4] {WORDS[0][0]}".encode())
+        assert b"Diarization" in seen
+        out, _ = await asyncio.wait_for(process.communicate(b"more"), 20)
+    assert (process.returncode, out.decode()) == (0, TEXT)
