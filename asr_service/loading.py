@@ -30,9 +30,7 @@ class LoadedModels:
 
 def load_models(config: AsrConfig, store: ModelStore) -> LoadedModels:
     """Blocks for seconds. Raises ModelUnavailable."""
-    engine = engines.load(
-        store.path(config.model), precision=config.model_precision, threads=config.engine_threads
-    )
+    engine = engines.load(store.path(config.model), precision=config.model_precision, threads=config.threads)
     detector = silero(store.path(_VAD_MODEL) / _VAD_FILE, config.vad)
     detector().accept(np.zeros(SAMPLE_RATE, np.float32))
     recognition = store.info(config.model, role="recognition")

@@ -53,7 +53,9 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
 
     async def start(self) -> None:
         models = await asyncio.to_thread(self._load)
-        scheduler = Scheduler(models.engine, parallel=self._config.parallel, backlog=self._config.backlog)
+        scheduler = Scheduler(
+            models.engine, parallel=self._config.workers, backlog=self._config.utterances_in_flight
+        )
         scheduler.start()
         self._ready = _Ready(models, scheduler, ThreadPoolExecutor(_EARS, thread_name_prefix="ears"))
 

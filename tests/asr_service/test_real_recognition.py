@@ -31,7 +31,7 @@ SPOKEN_AT = {"Diane": 12.9, "Sheila": 14.9, "Yankee": 26.4}
 
 @pytest.fixture
 async def door() -> AsyncIterator[AsrDoor]:
-    config = asr_config()
+    config = asr_config(parallel=0)
     async with asr_door(config=config, load=lambda: load_models(config, ModelStore())) as opened:
         yield opened
 

@@ -110,7 +110,10 @@ def loaded(engine: Engine) -> LoadedModels:
 
 
 def asr_config(**changes: Any) -> AsrConfig:
-    return replace(AsrConfig(address="127.0.0.1:0", drain_seconds=5.0, max_idle_seconds=10.0), **changes)
+    """Any free port, short waits, one utterance at a time whatever the machine."""
+    return replace(
+        AsrConfig(address="127.0.0.1:0", drain_seconds=5.0, max_idle_seconds=10.0, parallel=1), **changes
+    )
 
 
 @dataclass(frozen=True)

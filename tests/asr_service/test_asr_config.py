@@ -1,0 +1,56 @@
+"""What the service makes of its flags."""
+
+import os
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from support.recognition import INFO
+
+from asr_service.__main__ import main
+from asr_service.config import AsrConfig
+from asr_service.loading import cut_options
+
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("flags", "workers", "in_flight"),
+    [
+        ({}, CORES, CORES + 2),
+        ({"threads": CORES}, 1, 3),
+        ({"threads": CORES * 4}, 1, 3),
+        ({"parallel": 7}, 7, 9),
+        ({"parallel": 2, "backlog": 1}, 2, 1),
+    ],
+)
+def test_work_is_spread_over_the_cores(flags: dict[str, int], workers: int, in_flight: int) -> None:
+    config = AsrConfig(**flags)
+    assert (config.workers, config.utterances_in_flight) == (workers, in_flight)
+
+
+@pytest.mark.parametrize(
+    ("window", "preferred", "limit", "expected"),
+    [(0.0, 25.0, 30.0, 25.0), (10.0, 25.0, 30.0, 10.0), (60.0, 25.0, 29.0, 28.7), (0.0, 30.0, 30.0, 29.7)],
+)
+def test_no_window_is_longer_than_the_model_takes(
+    window: float, preferred: float, limit: float, expected: float
+) -> None:
+    info = replace(INFO, preferred_seconds=preferred, max_seconds=limit)
+    options = cut_options(AsrConfig(window_seconds=window), info)
+    assert options.window == pytest.approx(expected)
+    assert options.longest <= limit
+
+
+def test_help_is_the_manual() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for flag in (
+        "--model",
+        "--precision",
+        "--threads",
+        "--parallel",
+        "--vad-threshold",
+        "DUOSCRIBE_ASR_MODEL",
+    ):
+        assert flag in result.output
