@@ -1,5 +1,6 @@
 """What is reported within a call, made into the events that its caller gets."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from speech.audio.v1 import audio_pb2
@@ -17,7 +18,10 @@ Send = Callable[[gateway_pb2.TranscribeResponse], Awaitable[None]]
 
 
 class Answer:
-    """One call's answer. Feed it with reports until it `is_complete`, then `finish` it."""
+    """One call's answer. Feed it with reports, one after the other, until it `is_complete`, then `finish` it.
+
+    Turns are merged in a thread: when those of hours come at once, other calls are not kept waiting.
+    """
 
     def __init__(self, merger: Merger, send: Send, *, omit_progress: bool) -> None:
         self._merger = merger
@@ -48,7 +52,7 @@ class Answer:
             case Words(words):
                 await self._send_segments(self._merger.add_words(words))
             case TurnsPatch():
-                await self._send_segments(self._merger.patch_turns(report))
+                await self._send_segments(await asyncio.to_thread(self._merger.patch_turns, report))
             case Models():
                 self._models[report.stage] = report
             case Uploaded(duration):
@@ -87,7 +91,7 @@ class Answer:
         if ended.stage == ASR:
             await self._send_segments(self._merger.end_words())
         else:
-            await self._send_segments(self._merger.end_turns(failed=failed))
+            await self._send_segments(await asyncio.to_thread(self._merger.end_turns, failed=failed))
         await self._send(replies.stage_status(ended))
         if not failed and self._duration is not None:
             await self._send_progress(ended.stage, self._duration, at_end=True)

@@ -74,12 +74,12 @@ async def test_a_caller_who_disconnects_ends_the_backends_calls(tmp_path, backen
 async def test_the_callers_deadline_holds_for_the_backends(tmp_path, backends):
     async with deployed(tmp_path, *backends) as door:
         with pytest.raises(TranscriptionError) as caught:
-            async for _ in door.client.transcribe(audio(10.0), configuration(pcm=PCM), timeout=0.7):
+            async for _ in door.client.transcribe(audio(10.0), configuration(pcm=PCM), timeout=1.5):
                 pass
         await check_backends_cancelled(*backends)
     assert caught.value.code == StatusCode.DEADLINE_EXCEEDED
     for backend in backends:
-        assert 0 < backend.calls[0].time_remaining <= 0.7
+        assert 0 < backend.calls[0].time_remaining <= 1.5
 
 
 async def test_without_a_deadline_the_backends_have_none(tmp_path):

@@ -141,33 +141,34 @@ async def test_an_answer_that_ends_early_is_no_answer(tmp_path):
 
 
 async def test_a_replica_that_says_nothing_is_given_up(tmp_path):
-    replicas = [recognition(*UTTERANCES, faults=[hanging()]), recognition(*UTTERANCES)]
-    async with deployed(tmp_path, replicas, diarization(*TURNS), silence_seconds=0.2) as door:
-        transcripts = [await door.transcript(), await door.transcript()]
-    for transcript in transcripts:
-        check_whole(transcript)
-    assert sorted(attempts(transcript)[0] for transcript in transcripts) == [1, 2]
+    stuck, sound = recognition(*UTTERANCES, faults=[hanging()] * 9), recognition(*UTTERANCES)
+    async with deployed(tmp_path, [stuck, sound], diarization(*TURNS), silence_seconds=0.5) as door:
+        async with asyncio.timeout(20):
+            while not stuck.calls:
+                transcript = await door.transcript()
+                check_whole(transcript)
+    assert attempts(transcript)[0] >= 2
 
 
 async def test_a_paused_upload_is_no_silence_of_the_backend(tmp_path):
     async def slowly():
         async for chunk in audio(4.0, chunk_bytes=64_000):
             yield chunk
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.0)
 
     utterances = [(second, second + 0.9, "word") for second in range(4)]
     diarizer = diarization()
     progress = diarization_pb2.DiarizeResponse(progress=diarization_pb2.DiarizationProgress())
     diarizer.script[1:1] = [Answer(seconds, progress) for seconds in (2.0, 4.0)]
     async with deployed(
-        tmp_path, recognition(*utterances), diarizer, silence_seconds=0.3, attempts=1
+        tmp_path, recognition(*utterances), diarizer, silence_seconds=0.6, attempts=1
     ) as door:
         events = [event async for event in door.client.transcribe(slowly(), configuration(pcm=PCM))]
     assert events[-1].completed.words == 4
 
 
 async def test_a_slow_caller_is_no_silence_of_the_backend(tmp_path):
-    async with deployed(tmp_path, recognition(*UTTERANCES), diarization(*TURNS), silence_seconds=0.2) as door:
+    async with deployed(tmp_path, recognition(*UTTERANCES), diarization(*TURNS), silence_seconds=0.7) as door:
         transcript = Transcript()
         async for event in door.client.transcribe(audio(10.0), configuration(pcm=PCM)):
             transcript.apply(event)
@@ -179,12 +180,9 @@ async def test_a_slow_caller_is_no_silence_of_the_backend(tmp_path):
 async def test_calls_go_round_the_replicas(tmp_path):
     replicas = [recognition(), recognition()]
     async with deployed(tmp_path, replicas, diarization()) as door:
-        for _ in range(4):
-            await door.transcript(0.1)
-        await asyncio.sleep(0.1)
-        for _ in range(4):
-            await door.transcript(0.1)
-    assert all(len(replica.calls) >= 2 for replica in replicas)
+        async with asyncio.timeout(20):
+            while not all(len(replica.calls) > 1 for replica in replicas):
+                await door.transcript(0.1)
 
 
 async def test_a_replica_killed_within_the_recording_loses_nothing(tmp_path):

@@ -82,14 +82,14 @@ def reports(draw, *, failing: bool = False) -> tuple[Recording, list[Step]]:
 
 
 @given(recordings())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_segments_follow_the_rules(recording):
     found = [(segment.speaker, tuple(w.word for w in segment.words)) for segment in sequential(recording)]
     assert found == reference.transcript(recording, OPTIONS)
 
 
 @given(reports())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_replayed_events_are_the_final_transcript_however_the_stages_interleave(report):
     recording, steps = report
     replay, merger, said = Replay(), Merger(OPTIONS), 0
@@ -103,7 +103,7 @@ def test_replayed_events_are_the_final_transcript_however_the_stages_interleave(
 
 
 @given(reports())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_final_only_sends_each_segment_once_in_order(report):
     recording, steps = report
     segments = run(steps, final_only=True)
@@ -116,14 +116,14 @@ def test_final_only_sends_each_segment_once_in_order(report):
 
 
 @given(reports())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_word_is_lost_or_doubled(report):
     recording, steps = report
     assert sorted(texts(run(steps, final_only=True))) == sorted(word.text for word in recording.words)
 
 
 @given(reports(failing=True), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_failed_diarization_leaves_the_same_transcript_however_the_stages_interleave(report, data):
     recording, steps = report
     replay = Replay()
@@ -134,7 +134,7 @@ def test_a_failed_diarization_leaves_the_same_transcript_however_the_stages_inte
 
 
 @given(recordings(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_when_diarization_fails_matters_only_to_what_it_had_not_found(recording, data):
     turns = data.draw(diarization_steps(recording, failing=True))
     words = data.draw(recognition_steps(recording))
@@ -143,7 +143,7 @@ def test_when_diarization_fails_matters_only_to_what_it_had_not_found(recording,
 
 
 @given(recordings())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_names_of_speakers_do_not_matter(recording):
     names = {"A": "Z", "B": "A", "C": "M", "": ""}
     renamed = [
@@ -157,7 +157,7 @@ def test_names_of_speakers_do_not_matter(recording):
 
 
 @given(reports())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_previews_are_sent_again_only_where_they_changed(report):
     _, steps = report
     latest: dict[str, Segment] = {}
