@@ -10,7 +10,7 @@ from asr_service import engines
 from asr_service.config import AsrConfig
 from asr_service.engines.base import Engine, EngineInfo
 from asr_service.utterances import CutOptions
-from asr_service.vad import VoiceActivityDetector, silero
+from asr_service.vad import ENGINE, VoiceActivityDetector, silero
 from serving.models.store import ModelStore
 from serving.times import SAMPLE_RATE
 
@@ -35,9 +35,8 @@ def load_models(config: AsrConfig, store: ModelStore) -> LoadedModels:
     detector().accept(np.zeros(SAMPLE_RATE, np.float32))
     recognition = store.info(config.model, role="recognition")
     activity = store.info(_VAD_MODEL, role="voice-activity")
-    for info in (recognition, activity):
-        info.engine, info.provider = engine.info.engine, engine.info.provider
-    activity.provider = "cpu"
+    recognition.engine, recognition.provider = engine.info.engine, engine.info.provider
+    activity.engine, activity.provider = ENGINE, "cpu"
     return LoadedModels(engine, detector, (recognition, activity))
 
 

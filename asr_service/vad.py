@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from asr_service.engines.base import Samples
 from asr_service.engines.onnx_header import read_header
 from serving.errors import ModelUnavailable
 from serving.times import SAMPLE_RATE
+
+ENGINE = f"sherpa-onnx {version('sherpa-onnx')}"
 
 _HOP = 512  # samples; Silero's step at 16 kHz
 _GRAPHS = (

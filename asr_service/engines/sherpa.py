@@ -22,6 +22,8 @@ from serving.times import SAMPLE_RATE
 # Some front ends stack seven frames of 10 ms, and convolutions want a few of those: shorter audio gets silence behind.
 _MIN_SAMPLES = SAMPLE_RATE // 2
 
+_ANY_LANGUAGE = ""
+_MOST_COPIES = 4
 _SENSE_VOICE_LANGUAGES = ("zh", "en", "ja", "ko", "yue")
 
 
@@ -83,12 +85,15 @@ class SherpaEngine:
         return Recognition(_tokens(stream.result))
 
     def _recognizer(self, language: str | None) -> Any:
-        """Whisper's and SenseVoice's language is fixed when they are loaded: one recogniser a language, as asked for."""
-        key = language if language and len(self.info.languages) > 1 else ""
+        """Whisper's and SenseVoice's language is fixed when they are loaded: one copy of the weights a language."""
+        key = language if language and len(self.info.languages) > 1 else _ANY_LANGUAGE
         with self._lock:
-            if key not in self._recognizers:
-                self._recognizers[key] = self._build(key)
-            return self._recognizers[key]
+            recognizer = self._recognizers.pop(key, None) or self._build(key)
+            self._recognizers[key] = recognizer
+            if len(self._recognizers) > _MOST_COPIES:
+                # The one that was used longest ago; who decodes with it keeps it until the end.
+                del self._recognizers[next(iter(self._recognizers))]
+            return recognizer
 
 
 def _padded(samples: Samples) -> Samples:

@@ -80,3 +80,12 @@ async def test_health_answers_while_all_cores_decode(door: AsrDoor, sample_pcm: 
     assert len(waits) > 20
     assert statistics.median(waits) < 0.1
     print(f"health: median {statistics.median(waits) * 1e3:.1f} ms, worst {max(waits) * 1e3:.1f} ms")  # noqa: T201
+
+
+def test_says_what_runs_each_model() -> None:
+    loaded = load_models(asr_config(), ModelStore())
+    roles = {info.role: info for info in loaded.infos}
+    assert set(roles) == {"recognition", "voice-activity"}
+    assert all(info.engine.startswith("sherpa-onnx 2") and info.provider == "cpu" for info in loaded.infos)
+    assert roles["recognition"].name == "whisper-tiny.en"
+    assert roles["recognition"].fingerprint != roles["voice-activity"].fingerprint
