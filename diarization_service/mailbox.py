@@ -2,6 +2,7 @@
 
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -74,3 +75,11 @@ class Outbox:
     def send(self, kind: Kind, message: Message) -> None:
         self._stream.write(encode(kind, message))
         self._stream.flush()
+
+
+def take_standard_output() -> BinaryIO:
+    """Standard output for frames alone: from here on, file descriptor 1 leads to standard error."""
+    sys.stdout.flush()
+    frames = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return frames

@@ -9,13 +9,12 @@ pyannote.audio switches TensorFloat-32 off for the whole process whenever it mee
 process of its own.
 """
 
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +36,7 @@ from serving.times import SAMPLE_RATE, duration
 import pyannote.audio
 from lightning.pytorch.utilities.memory import is_oom_error
 from pyannote.audio.core.plda import PLDA
+from pyannote.audio.pipelines import SpeakerDiarization
 from pyannote.core import Annotation
 
 ENGINE = f"pyannote.audio {pyannote.audio.__version__}"
@@ -47,6 +47,8 @@ PARAMETERS = {
 }
 
 _log = structlog.get_logger(__name__)
+
+PipelineT = TypeVar("PipelineT", bound=SpeakerDiarization)
 
 
 class _NoPlda(PLDA):
@@ -127,11 +129,26 @@ class Pipeline:
 
 def load_pipeline(config: WorkerConfig) -> Pipeline:
     """The pipeline on its device, not warmed yet. Raises RuntimeError for a device that torch does not have."""
-    threads = config.threads or os.cpu_count() or 1
-    torch.set_num_threads(threads)
+    if config.threads:
+        torch.set_num_threads(config.threads)
     device = _device(config.device)
+    pipeline = build(config, device, SharedTrunkDiarization)
+    _log.info(
+        "pipeline loaded",
+        device=_provider(device),
+        asked_for=config.device,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        segmentation_batch_size=pipeline.segmentation_batch_size,
+        embedding_batch_size=pipeline.embedding_batch_size,
+    )
+    return Pipeline(pipeline, device)
+
+
+def build(config: WorkerConfig, device: torch.device, kind: type[PipelineT]) -> PipelineT:
+    """pyannote.audio's pipeline, or a kind of it, from the configured folders."""
     batch_sizes = _BatchSizes.of(config, device)
-    pipeline = SharedTrunkDiarization(
+    pipeline = kind(
         segmentation=load_network(Path(config.segmentation)),
         embedding=load_network(Path(config.embedding)),
         embedding_exclude_overlap=True,
@@ -142,16 +159,7 @@ def load_pipeline(config: WorkerConfig) -> Pipeline:
     )
     pipeline.instantiate(PARAMETERS)
     pipeline.to(device)
-    _log.info(
-        "pipeline loaded",
-        device=_provider(device),
-        asked_for=config.device,
-        threads=threads,
-        torch=torch.__version__,
-        segmentation_batch_size=batch_sizes.segmentation,
-        embedding_batch_size=batch_sizes.embedding,
-    )
-    return Pipeline(pipeline, device)
+    return pipeline
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 from diarization_service.process import Worker
 from serving import logs
 from serving.errors import Unavailable
+from serving.status import most_telling
 
 _log = logs.get_logger(__name__)
 
@@ -33,10 +34,14 @@ class WorkerPool:
 
     async def start(self) -> DescribeDiarizationResponse:
         """Start all workers and wait until they are warm; what one of them says of itself. Raises Unavailable."""
-        workers = await asyncio.gather(*(self._new() for _ in range(self._size)))
-        for worker in workers:
-            self._idle.put_nowait(worker)
-        return workers[0].description
+        try:
+            async with asyncio.TaskGroup() as group:
+                starting = [group.create_task(self._new()) for _ in range(self._size)]
+        except BaseExceptionGroup as failures:
+            raise most_telling(failures) from None
+        for worker in starting:
+            self._idle.put_nowait(worker.result())
+        return starting[0].result().description
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Worker]:

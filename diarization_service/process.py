@@ -170,4 +170,4 @@ class WorkerProcess:
 
 def worker_command(config: WorkerConfig) -> tuple[str, ...]:
     """The command that starts a worker with real models."""
-    return sys.executable, "-m", "diarization_service.worker", config.to_json()
+    return sys.executable, "-P", "-m", "diarization_service.worker", config.to_json()

@@ -52,7 +52,7 @@ class DiarizationServicer(SpeakerDiarizationServicer):
         self.description = DescribeDiarizationResponse()
 
     # A coroutine that writes, where the generated base class expects an iterator.
-    async def Diarize(  # type: ignore[override]  # noqa: N802
+    async def Diarize(  # type: ignore[override]
         self, request_iterator: AsyncIterator[DiarizeRequest], context: Context
     ) -> None:
         started = self._clock()
@@ -73,7 +73,7 @@ class DiarizationServicer(SpeakerDiarizationServicer):
                 _log_completed(response.completed)
             await context.write(response)
 
-    async def DescribeDiarization(  # noqa: N802
+    async def DescribeDiarization(
         self, request: DescribeDiarizationRequest, context: Context
     ) -> DescribeDiarizationResponse:
         del request, context

@@ -4,13 +4,11 @@ It answers one recording after the other over its standard input and output (`di
 is printed, by whomever, goes to standard error. It ends when standard input does, so it never outlives its service.
 """
 
-import os
 import sys
-from typing import BinaryIO
 
 from diarization_service.answering import serve
 from diarization_service.config import WorkerConfig
-from diarization_service.mailbox import Inbox, Outbox
+from diarization_service.mailbox import Inbox, Outbox, take_standard_output
 from diarization_service.pipeline import load_pipeline
 from serving import logs
 
@@ -25,14 +23,6 @@ def main() -> None:
     pipeline = load_pipeline(config)
     pipeline.warm_up()
     serve(pipeline, pipeline.description(), inbox, outbox)
-
-
-def take_standard_output() -> BinaryIO:
-    """Standard output for frames alone: from here on, file descriptor 1 leads to standard error."""
-    sys.stdout.flush()
-    frames = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return frames
 
 
 if __name__ == "__main__":

@@ -1,0 +1,241 @@
+"""The contract through a real socket; the workers are fakes in this process."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import grpc
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+from google.rpc.status_pb2 import Status
+from speech.audio.v1.audio_pb2 import AudioFormat, ContainerFormat
+from speech.diarization.v1.diarization_pb2 import (
+    DIARIZATION_STEP_WAITING,
+    DescribeDiarizationRequest,
+    DiarizationProgress,
+    DiarizeRequest,
+    DiarizeResponse,
+)
+from support.audio import signal, to_s16, wav
+from support.diarization import FakeWorker, answered, chunk, config, end, limits, served, upload
+
+from serving.errors import StageFailed, Unavailable
+from serving.times import seconds
+
+ONE_SECOND = to_s16(signal(1.0, 16_000))
+CONTAINER = AudioFormat(container=ContainerFormat())
+
+
+class Endless:
+    """Works until it is left, and tells."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def __call__(self, pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
+        try:
+            while True:
+                yield DiarizeResponse(progress=DiarizationProgress(fraction=0.1))
+                self.begun.set()
+                await asyncio.sleep(0.01)
+        finally:
+            self.left.set()
+
+
+def violations(status: Status) -> list[str]:
+    """Fields that a status blames."""
+    fields = []
+    for detail in status.details:
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            fields += [violation.field for violation in bad.field_violations]
+    return fields
+
+
+async def test_a_recording_is_answered_in_the_contracts_order() -> None:
+    worker = FakeWorker()
+    async with served(worker) as caller:
+        responses = await caller.all(*upload(ONE_SECOND, request_id="interview 7"))
+    kinds = [response.WhichOneof("message") for response in responses]
+    assert kinds == ["started", "progress", "progress", "turns", "completed"]
+    started, waiting, working, _, completed = responses
+    assert started.started.request_id == "interview 7"
+    assert [model.name for model in started.started.models] == ["fake-segmentation", "fake-embedding"]
+    assert (waiting.progress.step, waiting.progress.fraction) == (DIARIZATION_STEP_WAITING, 0)
+    assert seconds(waiting.progress.received) == seconds(working.progress.received) == 1
+    wall = seconds(completed.completed.timing.wall_duration)
+    assert 0 < wall < 20
+    assert completed.completed.timing.real_time_factor == pytest.approx(wall)
+
+
+@pytest.mark.parametrize("long", [False, True])
+async def test_the_worker_gets_every_sample_and_what_it_must_know(long: bool) -> None:
+    pcm = to_s16(signal(100.0 if long else 0.3, 16_000))
+    worker = FakeWorker()
+    async with served(worker) as caller:
+        await caller.all(*upload(pcm, request_id="a", minimum=2, maximum=4))
+    assert worker.received == [pcm]
+    assert worker.configs[0].request_id == "a"
+    assert (worker.configs[0].speakers.minimum, worker.configs[0].speakers.maximum) == (2, 4)
+
+
+async def test_files_are_decoded() -> None:
+    worker = FakeWorker()
+    async with served(worker) as caller:
+        await caller.all(*upload(wav(signal(1.0, 8_000), 8_000), CONTAINER))
+    assert len(worker.received[0]) == 2 * 16_000
+
+
+async def test_one_sample_is_a_recording() -> None:
+    worker = FakeWorker()
+    async with served(worker) as caller:
+        responses = await caller.all(*upload(b"\1\0"))
+    assert responses[-1].completed.turns == 2  # bytes
+
+
+async def test_what_has_been_received_is_told_while_the_upload_runs() -> None:
+    async def slowly() -> AsyncGenerator[DiarizeRequest, None]:
+        yield config()
+        for _ in range(3):
+            yield chunk(ONE_SECOND)
+            await asyncio.sleep(0.6)
+        yield end()
+
+    async with served(FakeWorker()) as caller:
+        responses = [response async for response in caller.stub.Diarize(slowly())]
+    waiting = [
+        seconds(response.progress.received)
+        for response in responses
+        if response.HasField("progress") and response.progress.step == DIARIZATION_STEP_WAITING
+    ]
+    assert waiting == sorted(waiting)
+    assert waiting[-1] == 3
+    assert any(0 < received < 3 for received in waiting)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "field"),
+    [
+        ({"exact": 0}, "exact"),
+        ({"exact": 101}, "exact"),
+        ({"exact": 2, "maximum": 3}, "maximum"),
+        ({"minimum": 3, "maximum": 2}, "minimum"),
+    ],
+)
+async def test_impossible_hints_are_refused_before_any_audio(speakers: dict[str, int], field: str) -> None:
+    async def config_alone() -> AsyncGenerator[DiarizeRequest, None]:
+        yield config(**speakers)
+        await asyncio.sleep(20)
+
+    async with served(FakeWorker()) as caller:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            async with asyncio.timeout(10):
+                await anext(aiter(caller.stub.Diarize(config_alone())))
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        status = await caller.refused(config(**speakers))
+    assert violations(status) == [f"config.speakers.{field}"]
+
+
+@pytest.mark.parametrize(
+    ("requests", "code", "field"),
+    [
+        ([chunk(ONE_SECOND)], code_pb2.INVALID_ARGUMENT, "audio"),
+        ([config(), chunk(ONE_SECOND)], code_pb2.INVALID_ARGUMENT, "end_of_audio"),
+        ([config(), config()], code_pb2.INVALID_ARGUMENT, "config"),
+        ([config(AudioFormat()), end()], code_pb2.INVALID_ARGUMENT, "config.audio_format"),
+        (upload(b"no sound at all" * 100, CONTAINER), code_pb2.INVALID_ARGUMENT, "audio"),
+        (upload(b""), code_pb2.INVALID_ARGUMENT, "audio"),
+        (upload(ONE_SECOND * 3), code_pb2.OUT_OF_RANGE, "audio"),
+    ],
+)
+async def test_bad_uploads_are_refused_and_no_worker_sees_them(
+    requests: list[DiarizeRequest], code: int, field: str
+) -> None:
+    worker = FakeWorker()
+    async with served(worker, config=limits(max_audio_seconds=2.0)) as caller:
+        status = await caller.refused(*requests)
+        assert not worker.configs
+        assert (await caller.all(*upload(ONE_SECOND)))[-1].HasField("completed")
+    assert (status.code, violations(status)) == (code, [field])
+
+
+async def test_a_caller_who_cancels_ends_the_work() -> None:
+    endless = Endless()
+    worker = FakeWorker(endless)
+    async with served(worker) as caller:
+        async with aclosing(caller.diarize(*upload(ONE_SECOND))) as responses:
+            while not endless.begun.is_set():
+                await anext(responses)
+        async with asyncio.timeout(5):
+            await endless.left.wait()
+            assert await worker.settled.get() == limits().cancel_grace_seconds
+
+
+async def test_a_caller_who_cancels_while_waiting_leaves_the_line() -> None:
+    endless = Endless()
+    worker = FakeWorker(endless)
+    async with served(worker) as caller, aclosing(caller.diarize(*upload(ONE_SECOND))) as first:
+        while not endless.begun.is_set():
+            await anext(first)
+        async with aclosing(caller.diarize(*upload(ONE_SECOND))) as second:
+            for _ in range(2):
+                await anext(second)
+        await asyncio.sleep(0.1)
+        assert len(worker.configs) == 1
+
+
+async def test_several_recordings_are_in_flight_and_one_is_computed_at_a_time() -> None:
+    at_once = 0
+    peak = 0
+
+    async def counted(pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
+        nonlocal at_once, peak
+        at_once += 1
+        peak = max(peak, at_once)
+        await asyncio.sleep(0.02)
+        at_once -= 1
+        async for answer in answered(pcm):
+            yield answer
+
+    async with served(FakeWorker(counted)) as caller:
+        answers = await asyncio.gather(*(caller.all(*upload(ONE_SECOND)) for _ in range(5)))
+    assert all(responses[-1].HasField("completed") for responses in answers)
+    assert peak == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unavailable("the process ended"), code_pb2.UNAVAILABLE),
+        (StageFailed(Status(code=code_pb2.INTERNAL, message="internal error")), code_pb2.INTERNAL),
+        (ValueError("a secret of the inside"), code_pb2.INTERNAL),
+    ],
+)
+async def test_a_worker_that_fails_fails_the_call_and_nothing_else(error: Exception, code: int) -> None:
+    failing = [True]
+
+    async def once(pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
+        if failing.pop():
+            failing.append(False)
+            raise error
+        async for answer in answered(pcm):
+            yield answer
+
+    async with served(FakeWorker(once)) as caller:
+        status = await caller.refused(*upload(ONE_SECOND))
+        assert (await caller.all(*upload(ONE_SECOND)))[-1].HasField("completed")
+    assert status.code == code
+    assert "secret" not in str(status)
+
+
+async def test_describes_models_engine_and_limits() -> None:
+    async with served(FakeWorker(), config=limits(max_audio_seconds=90.0, max_streams=3)) as caller:
+        described = await caller.stub.DescribeDiarization(DescribeDiarizationRequest())
+    assert [(model.role, model.name, model.engine, model.provider) for model in described.models] == [
+        ("segmentation", "fake-segmentation", "fake 1", "cpu"),
+        ("embedding", "fake-embedding", "fake 1", "cpu"),
+    ]
+    assert not described.early_turns
+    assert seconds(described.limits.max_audio_duration) == 90
+    assert described.limits.max_concurrent_streams == 3
