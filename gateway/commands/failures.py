@@ -8,7 +8,7 @@ _WHO_ACTS = {
     grpc.StatusCode.INVALID_ARGUMENT: "Change the recording or the options.",
     grpc.StatusCode.OUT_OF_RANGE: "Shorten the recording, or ask the gateway's operator for a higher limit.",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "The gateway is busy: try again{later}.",
-    grpc.StatusCode.UNAVAILABLE: "Try again{later}; if it stays so, the gateway's operator must act.",
+    grpc.StatusCode.UNAVAILABLE: "If it stays so, the gateway's operator must act.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "Send the recording without long pauses.",
     grpc.StatusCode.FAILED_PRECONDITION: "The gateway's operator must act.",
     grpc.StatusCode.UNIMPLEMENTED: "Check the address: whatever answers there is no Duoscribe gateway.",
@@ -16,9 +16,16 @@ _WHO_ACTS = {
     grpc.StatusCode.UNKNOWN: "This is a fault of the service: report it with the request id {request}.",
 }
 
+# What gRPC itself says when nothing answers at the address.
+_UNREACHABLE = ("failed to connect", "DNS resolution failed", "name resolution", "Could not contact DNS")
+
 
 def explain(error: TranscriptionError, *, request_id: str) -> str:
     """The gateway's message, the field it names, and what to do about it."""
+    if error.code is grpc.StatusCode.UNAVAILABLE and any(sign in error.message for sign in _UNREACHABLE):
+        return (
+            f"no gateway can be reached: {error.message}. Check the address, and that the gateway runs there."
+        )
     field = f" ({error.field})" if error.field and error.field not in error.message else ""
     message = " ".join(error.message.split()).rstrip(".") or error.code.name.lower().replace("_", " ")
     later = "" if error.retry_after is None else f" in {error.retry_after:g} s"
