@@ -41,7 +41,7 @@ class Launch:
 
 
 class ServiceDied(DuoscribeError):  # noqa: N818 - named after what happened, like its siblings
-    """A service that should be running has ended; the message holds the last lines it wrote."""
+    """A service that should be running has ended; the message is the summary and the last lines that it wrote."""
 
     def __init__(self, name: str, exit_code: int, last_lines: Sequence[str]) -> None:
         how = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"

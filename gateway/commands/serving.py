@@ -9,7 +9,7 @@ import click
 
 from gateway.commands.running import run
 from gateway.embedded import embedded_services
-from gateway.supervisor import Services
+from gateway.supervisor import ServiceDied, Services
 
 # Each service has its own deadline for running recordings; this one is only for a service that hangs.
 _GRACE_SECONDS = 24 * 3600.0
@@ -22,11 +22,16 @@ def serve_until_signalled(address: str) -> int:
 
 async def _serve(address: str) -> int:
     asked_to_stop = _watch_signals()
-    async with embedded_services(
-        gateway_address=address, sink=_forward, grace_seconds=_GRACE_SECONDS, flags=_log_flags()
-    ) as services:
-        _announce(services)
-        await services.while_alive(asked_to_stop.wait())
+    try:
+        async with embedded_services(
+            gateway_address=address, sink=_forward, grace_seconds=_GRACE_SECONDS, flags=_log_flags()
+        ) as services:
+            _announce(services)
+            await services.while_alive(asked_to_stop.wait())
+    except ServiceDied as error:
+        # Its last lines were forwarded as it wrote them.
+        click.echo(f"duoscribe: {error.summary}", err=True)
+        return 1
     return 0
 
 

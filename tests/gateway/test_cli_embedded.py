@@ -73,6 +73,25 @@ def test_nothing_is_left_when_it_is_killed(environment: dict[str, str], tmp_path
     assert not list(tmp_path.glob("duoscribe-*"))
 
 
+def test_serve_all_names_its_address_and_ends_on_sigterm(environment: dict[str, str], tmp_path: Path) -> None:
+    command = subprocess.Popen(
+        [*CLI, "serve", "all", "--address", "127.0.0.1:0"], stdout=subprocess.PIPE, env=environment
+    )
+    with command:
+        assert command.stdout is not None
+        address = json.loads(command.stdout.readline())["address"]
+        described = subprocess.run(
+            [*CLI, "describe", "--server", address], capture_output=True, text=True, check=True
+        ).stdout
+        children = psutil.Process(command.pid).children(recursive=True)
+        command.terminate()
+        assert command.wait(30) == 0
+    assert "cannot be reached" not in described
+    assert "whisper-tiny.en" in described
+    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not list(tmp_path.glob("duoscribe-*"))
+
+
 def wait_for_children(pid: int) -> list[psutil.Process]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:

@@ -164,14 +164,20 @@ async def test_a_service_that_cannot_start_is_named_with_its_last_lines(director
 
 
 @pytest.mark.usefixtures("modules")
-async def test_a_death_while_serving_is_noticed(directory: Path) -> None:
+async def test_a_death_ends_the_work_that_needs_the_service(directory: Path) -> None:
     async with started(directory, launch(directory, "asr", "with_worker")) as services:
         pid = services.processes[0].pid
-        watching = asyncio.create_task(services.first_death())
+        working = asyncio.create_task(services.while_alive(asyncio.sleep(60)))
         os.kill(pid, signal.SIGKILL)
-        died = await asyncio.wait_for(watching, 5)
-    assert "the asr service ended with signal SIGKILL" in died.message
+        with pytest.raises(ServiceDied, match="the asr service ended with signal SIGKILL"):
+            await asyncio.wait_for(working, 5)
     await gone(pid)
+
+
+@pytest.mark.usefixtures("modules")
+async def test_work_beside_living_services_gives_its_result(directory: Path) -> None:
+    async with started(directory, launch(directory, "asr", "serves")) as services:
+        assert await services.while_alive(asyncio.sleep(0, "done")) == "done"
 
 
 @pytest.mark.usefixtures("modules")
