@@ -46,11 +46,8 @@ class ServiceDied(DuoscribeError):  # noqa: N818 - named after what happened, li
     def __init__(self, name: str, exit_code: int, last_lines: Sequence[str]) -> None:
         how = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
         said = "".join(f"\n  {line}" for line in last_lines)
-        super().__init__(
-            f"the {name} service ended with {how}" + (f"; its last lines:{said}" if said else "")
-        )
-        self.name = name
-        self.exit_code = exit_code
+        self.summary = f"the {name} service ended with {how}"
+        super().__init__(self.summary + (f"; its last lines:{said}" if said else ""))
 
 
 class _Output(asyncio.SubprocessProtocol):

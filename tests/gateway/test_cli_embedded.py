@@ -92,6 +92,15 @@ def test_serve_all_names_its_address_and_ends_on_sigterm(environment: dict[str, 
     assert not list(tmp_path.glob("duoscribe-*"))
 
 
+def test_serving_all_ends_when_one_cannot_start() -> None:
+    done = subprocess.run(
+        [*CLI, "serve", "all", "--address", "256.0.0.1:1"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == "duoscribe: the gateway service ended with exit code 1"
+    assert done.stderr.count("cannot listen on 256.0.0.1:1") == 1
+
+
 def wait_for_children(pid: int) -> list[psutil.Process]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
