@@ -18,7 +18,7 @@ pytestmark = pytest.mark.models
 
 CLI = (sys.executable, "-m", "gateway.cli")
 # Loading torch on a busy machine.
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 300
 
 
 @pytest.fixture(scope="module")
