@@ -2,7 +2,7 @@
 
 - `sample()`: two people on the telephone, 30 s, with who spoke when and what they said (pyannote.audio's sample).
 - `meeting(name)`: 30 s excerpts of AMI meetings with who spoke when (pyannote.audio's test data, CC-BY-4.0).
-- `conversation(seconds)`: sentences by three readers joined in turns, with exact words, speakers and times. The clips come
+- `conversation(seconds)`: sentences by two readers joined in turns, with exact words, speakers and times. The clips come
   from LibriVox (PocketSphinx's test data) and from Moonshine's demonstration files.
 
 Nothing of it lies in the repository: the first use downloads it from the Python registry and checks it.
@@ -11,7 +11,6 @@ Nothing of it lies in the repository: the first use downloads it from the Python
 import os
 import wave
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +68,7 @@ class Clip:
 
 
 CITIES = "moonshine_voice/assets/two_cities.wav"
+# The same voice as above: WeSpeaker embeddings have cosine 0.6 with each other, and 0.1 with those of the other reader.
 BECKETT = "moonshine_voice/assets/beckett.wav"
 CLIPS = (
     Clip(
@@ -109,9 +109,9 @@ CLIPS = (
         28.7,
         42.2,
     ),
-    Clip("beckett", BECKETT, "ever tried ever failed", 0.0, 3.4),
-    Clip("beckett", BECKETT, "no matter try again", 3.4, 6.0),
-    Clip("beckett", BECKETT, "fail again fail better", 6.4, None),
+    Clip("dickens", BECKETT, "ever tried ever failed", 0.0, 3.4),
+    Clip("dickens", BECKETT, "no matter try again", 3.4, 6.0),
+    Clip("dickens", BECKETT, "fail again fail better", 6.4, None),
 )
 
 
@@ -169,7 +169,7 @@ def meeting(name: str) -> Recording:
 
 
 def conversation(seconds: float, seed: int = 0) -> Recording:
-    """Three readers taking turns for at least `seconds`, with pauses of 0.2 to 1.2 s and equal loudness.
+    """Two readers taking turns for at least `seconds`, with pauses of 0.2 to 1.2 s and equal loudness.
 
     The same arguments always give the same samples. Clips come again once all were used.
     """
@@ -199,22 +199,16 @@ def _folder() -> Path:
 
 
 def _clips_by_turn() -> list[tuple[Clip, Samples]]:
-    """All clips, the readers taking turns as long as each has one left."""
-    paths = {
-        inside: path
-        for package, files in READERS.items()
-        for inside, path in fetch(package, files, _folder()).items()
-    }
+    """All clips, the readers taking turns; who has fewer clips says some of them again."""
+    paths: dict[str, Path] = {}
+    for package, files in READERS.items():
+        paths |= fetch(package, files, _folder())
     by_speaker: dict[str, list[Clip]] = {}
     for clip in CLIPS:
         by_speaker.setdefault(clip.speaker, []).append(clip)
-    rounds = zip_longest(*by_speaker.values())
-    return [
-        (clip, _cut(read_audio(paths[clip.file]), clip))
-        for turn in rounds
-        for clip in turn
-        if clip is not None
-    ]
+    rounds = range(max(len(clips) for clips in by_speaker.values()))
+    turns = [clips[number % len(clips)] for number in rounds for clips in by_speaker.values()]
+    return [(clip, _cut(read_audio(paths[clip.file]), clip)) for clip in turns]
 
 
 def _cut(samples: Samples, clip: Clip) -> Samples:
@@ -231,7 +225,7 @@ def _to_int16(samples: NDArray[np.floating[Any]]) -> Samples:
     return clipped
 
 
-def _voiced(samples: Samples, frame: int = 160, longest_pause: float = 0.5) -> list[tuple[float, float]]:
+def _voiced(samples: Samples, frame: int = 160, longest_pause: float = 0.3) -> list[tuple[float, float]]:
     """Stretches, in seconds, above 3 % of the loudest 10 ms frame; pauses up to `longest_pause` belong to them."""
     count = len(samples) // frame
     frames = samples[: count * frame].reshape(count, frame).astype(np.float64)

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from speech.audio.v1 import audio_pb2
-from speech.gateway.v1 import gateway_pb2
-
 from gateway import replies
 from gateway.merge import Merger, Segment, TurnsPatch
 from gateway.reports import Ended, Fact, Models, Progress, Retrying, Stage, Uploaded, Words
 from serving.errors import StageFailed
+from speech.audio.v1 import audio_pb2
+from speech.gateway.v1 import gateway_pb2
 
 ASR, DIARIZATION = gateway_pb2.STAGE_ASR, gateway_pb2.STAGE_DIARIZATION
 

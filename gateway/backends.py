@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import grpc
 from grpc import aio
-from speech.asr.v1 import asr_pb2, asr_pb2_grpc
-from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
 from gateway.addresses import target
 from serving import logs
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
+from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
 DescriptionT = TypeVar("DescriptionT")
 

@@ -15,14 +15,14 @@ from typing import BinaryIO, Self
 import grpc
 from google.rpc import error_details_pb2
 from grpc import aio
+
+from gateway.transcript import Transcript
+from serving.calls import response, responses
+from serving.status import from_rpc_error
+from serving.times import seconds
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
-
-from gateway.peer_status import PeerStatus
-from gateway.transcript import Transcript
-from serving.status import from_rpc_error
-from serving.times import seconds
 
 __all__ = [
     "Transcript",
@@ -94,22 +94,21 @@ class TranscriptionClient:
         Raises TranscriptionError, and whatever `chunks` raises.
         """
         call = self._stub.Transcribe(timeout=timeout)
-        status = PeerStatus(call)
+        events = responses(call)
         upload = asyncio.create_task(_upload(call, chunks, config))
         try:
-            async for event in call:
+            async for event in events:
                 yield event
         except aio.AioRpcError as error:
-            raise _translated(await status.of(error)) from None
+            raise _translated(error) from None
         except asyncio.CancelledError:
             # The upload cancels the call when its source fails; then the source's error is the one to tell.
             if upload.done() and not upload.cancelled() and (failure := upload.exception()):
                 raise failure from None
             raise
         finally:
-            call.cancel()
             upload.cancel()
-            await asyncio.gather(upload, return_exceptions=True)
+            await asyncio.gather(upload, events.aclose(), return_exceptions=True)
 
     async def transcribe_file(
         self,
@@ -120,7 +119,7 @@ class TranscriptionClient:
     ) -> gateway_pb2.TranscribeFileResponse:
         """Upload `chunks` and wait for the whole transcript. Raises TranscriptionError, and what `chunks` raises."""
         call = self._stub.TranscribeFile(timeout=timeout)
-        status = PeerStatus(call)
+        answer = response(call)
         try:
             await call.write(gateway_pb2.TranscribeFileRequest(config=config))
             async for chunk in chunks:
@@ -130,12 +129,13 @@ class TranscriptionClient:
         except (aio.AioRpcError, asyncio.InvalidStateError):
             pass  # The gateway ended the call before the upload's end: the answer below says why.
         except BaseException:
+            answer.close()
             call.cancel()
             raise
         try:
-            return await call
+            return await answer
         except aio.AioRpcError as error:
-            raise _translated(await status.of(error)) from None
+            raise _translated(error) from None
 
     async def describe(self, *, timeout: float | None = None) -> gateway_pb2.DescribeTranscriptionResponse:  # noqa: ASYNC109
         """What the gateway has behind it. Raises TranscriptionError."""

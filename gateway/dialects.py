@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from gateway.merge import Turn, TurnsPatch, Word
+from gateway.reports import Completed, Models, Progress, Result, Stage, Words
+from serving.times import SAMPLE_RATE
 from speech.asr.v1 import asr_pb2
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
-
-from gateway.merge import Turn, TurnsPatch, Word
-from gateway.reports import Completed, Models, Progress, Result, Stage, Words
-from serving.times import SAMPLE_RATE
 
 ResponseT_contra = TypeVar("ResponseT_contra", contravariant=True)
 RequestT_co = TypeVar("RequestT_co", covariant=True)

@@ -1,7 +1,7 @@
 """One stage of a recording: calls a backend, and replays the recording to another replica when the call fails."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -11,12 +11,12 @@ from grpc import aio
 from gateway.dialects import Dialect
 from gateway.inbox import Inbox
 from gateway.outcomes import public_status
-from gateway.peer_status import PeerStatus
 from gateway.reports import Completed, Ended, Progress, Retrying
 from gateway.retries import RetryPolicy
 from gateway.silence import Silence
 from gateway.spool import Spool
 from serving import logs
+from serving.calls import responses
 from serving.status import from_rpc_error, most_telling
 
 RequestT = TypeVar("RequestT")
@@ -106,7 +106,7 @@ class StageRun(Generic[RequestT, ResponseT]):
             async with asyncio.timeout(None) as clock, asyncio.TaskGroup() as tasks:
                 silence = Silence(clock, self._options.silence_seconds)
                 sending = tasks.create_task(self._send(call, spool, silence))
-                completed = await self._receive(call, silence)
+                completed = await self._receive(responses(call), silence)
                 sending.cancel()
         except TimeoutError:
             raise CallFailed(_SILENT) from None
@@ -133,12 +133,10 @@ class StageRun(Generic[RequestT, ResponseT]):
         except (aio.AioRpcError, asyncio.InvalidStateError):
             return  # The call has ended; whoever reads the answers learns why.
 
-    async def _receive(
-        self, call: "aio.StreamStreamCall[RequestT, ResponseT]", silence: Silence
-    ) -> Completed | None:
-        status, completed = PeerStatus(call), None
+    async def _receive(self, answers: AsyncIterable[ResponseT], silence: Silence) -> Completed | None:
+        completed = None
         try:
-            async for response in call:
+            async for response in answers:
                 silence.heard()
                 for result in self._dialect.results(response):
                     if isinstance(result, Completed):
@@ -150,5 +148,5 @@ class StageRun(Generic[RequestT, ResponseT]):
                 silence.listening()
         except aio.AioRpcError as error:
             if completed is None:
-                raise CallFailed(from_rpc_error(await status.of(error))) from None
+                raise CallFailed(from_rpc_error(error)) from None
         return completed

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from speech.diarization.v1 import diarization_pb2
-
 from serving.errors import InvalidConfig
+from speech.diarization.v1 import diarization_pb2
 
 _MOST_SPEAKERS = 100
 

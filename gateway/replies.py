@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
+
+from gateway.merge import AttributedWord, Segment, Turn
+from gateway.reports import Ended, Retrying, Stage
 from speech.asr.v1 import asr_pb2
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
-
-from gateway.merge import AttributedWord, Segment, Turn
-from gateway.reports import Ended, Retrying, Stage
 
 
 def started(request_id: str, recording: audio_pb2.RecordingInfo) -> gateway_pb2.TranscribeResponse:

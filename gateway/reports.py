@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from google.rpc import status_pb2
-from speech.audio.v1 import audio_pb2
-from speech.gateway.v1 import gateway_pb2
 
 from gateway.merge import TurnsPatch, Word
+from speech.audio.v1 import audio_pb2
+from speech.gateway.v1 import gateway_pb2
 
 Stage: TypeAlias = "gateway_pb2.Stage.ValueType"
 

@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from speech.audio.v1 import audio_pb2
-from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
 from gateway.answer import Answer, Send
 from gateway.backends import Backends
@@ -23,6 +21,8 @@ from serving.audio import open_recording
 from serving.errors import Loading
 from serving.times import duration
 from serving.upload import Upload
+from speech.audio.v1 import audio_pb2
+from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 

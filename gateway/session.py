@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from speech.gateway.v1 import gateway_pb2
-
 from gateway import ingest
 from gateway.answer import Answer
 from gateway.fanout import StageRun
@@ -16,6 +14,7 @@ from serving.audio import Recording
 from serving.errors import DuoscribeError, StageFailed
 from serving.status import members_of
 from serving.times import duration
+from speech.gateway.v1 import gateway_pb2
 
 
 class Session:

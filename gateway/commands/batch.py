@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from speech.gateway.v1 import gateway_pb2
 
 from gateway.client import TranscriptionClient, TranscriptionError
 from gateway.commands.display import View, shown, stage_failures
@@ -20,6 +19,7 @@ from gateway.rendering import OutputFormat, render
 from gateway.rendering.document import render_json_line
 from gateway.rendering.text import segment_line
 from gateway.transcript import Transcript
+from speech.gateway.v1 import gateway_pb2
 
 
 @dataclass(frozen=True, slots=True)

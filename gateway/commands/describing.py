@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 import click
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToJson
-from speech.asr.v1 import asr_pb2
-from speech.audio.v1 import audio_pb2
-from speech.diarization.v1 import diarization_pb2
-from speech.gateway.v1 import gateway_pb2
 
 from gateway.client import TranscriptionClient, TranscriptionError
 from gateway.commands.failures import explain
 from gateway.commands.running import run
+from speech.asr.v1 import asr_pb2
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2
+from speech.gateway.v1 import gateway_pb2
 
 _TIMEOUT_SECONDS = 10.0
 _SHOWN_FINGERPRINT = 12

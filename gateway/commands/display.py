@@ -13,11 +13,11 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
-from speech.gateway.v1 import gateway_pb2
 
 from gateway.rendering.clock import milliseconds, short_clock
 from gateway.rendering.text import segment_line
 from gateway.transcript import Transcript
+from speech.gateway.v1 import gateway_pb2
 
 _FRAMES_A_SECOND = 8
 _BAR_WIDTH = 32

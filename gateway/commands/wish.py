@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from uuid import uuid4
 
-from speech.audio.v1 import audio_pb2
-from speech.diarization.v1 import diarization_pb2
-from speech.gateway.v1 import gateway_pb2
-
 from gateway.client import configuration
 from gateway.commands.arguments import RawAudio, Speakers
 from gateway.rendering.formats import OutputFormat
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2
+from speech.gateway.v1 import gateway_pb2
 
 _ENCODINGS = {
     "s16le": audio_pb2.PCM_ENCODING_S16LE,

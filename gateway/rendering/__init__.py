@@ -6,13 +6,12 @@ name. Times are taken from the message exactly and rounded once, to the millisec
 
 from collections.abc import Callable, Mapping
 
-from speech.gateway.v1.gateway_pb2 import TranscribeFileResponse
-
 from gateway.rendering.document import render_json
 from gateway.rendering.formats import OutputFormat
 from gateway.rendering.rttm import render_rttm
 from gateway.rendering.subtitles import render_srt, render_vtt
 from gateway.rendering.text import render_text
+from speech.gateway.v1.gateway_pb2 import TranscribeFileResponse
 
 __all__ = ["OutputFormat", "render"]
 

@@ -7,9 +7,8 @@ longer is cut after the last sentence that fits, else after the last clause, els
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from speech.gateway.v1.gateway_pb2 import Segment
-
 from gateway.rendering.clock import milliseconds
+from speech.gateway.v1.gateway_pb2 import Segment
 
 LINE_CHARACTERS = 42
 MAX_CHARACTERS = 2 * LINE_CHARACTERS

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from speech.audio.v1.audio_pb2 import ModelInfo
-from speech.gateway.v1.gateway_pb2 import AttributedWord, Segment, TranscribeFileResponse
 
 from gateway.rendering.clock import milliseconds
+from speech.audio.v1.audio_pb2 import ModelInfo
+from speech.gateway.v1.gateway_pb2 import AttributedWord, Segment, TranscribeFileResponse
 
 JsonObject = dict[str, Any]
 

@@ -5,10 +5,9 @@ Source: "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan
 
 from pathlib import PurePath
 
+from gateway.rendering.clock import decimal_seconds, milliseconds
 from speech.diarization.v1.diarization_pb2 import Turn
 from speech.gateway.v1.gateway_pb2 import TranscribeFileResponse
-
-from gateway.rendering.clock import decimal_seconds, milliseconds
 
 
 def recording_id(name: str) -> str:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
-from speech.gateway.v1.gateway_pb2 import TranscribeFileResponse
-
 from gateway.rendering.clock import subtitle_clock
 from gateway.rendering.cues import Cue, cues
+from speech.gateway.v1.gateway_pb2 import TranscribeFileResponse
 
 
 def _times(cue: Cue, decimal_mark: str) -> str:

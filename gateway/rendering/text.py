@@ -1,8 +1,7 @@
 """A transcript for people: one line a segment."""
 
-from speech.gateway.v1.gateway_pb2 import Segment, TranscribeFileResponse
-
 from gateway.rendering.clock import milliseconds, short_clock
+from speech.gateway.v1.gateway_pb2 import Segment, TranscribeFileResponse
 
 
 def segment_line(segment: Segment) -> str:

@@ -8,15 +8,15 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode
+
+from gateway.client import configuration
+from serving.calls import response, responses
+from serving.status import from_rpc_error
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from support.gateway.deployment import PCM, deployed
 from support.gateway.fakes import diarization, recognition
-
-from gateway.client import configuration
-from gateway.peer_status import PeerStatus
-from serving.status import from_rpc_error
 
 SECOND = bytes(32_000)
 
@@ -104,15 +104,11 @@ async def call(address: str, method: str, messages: list[dict]) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         stub = gateway_pb2_grpc.TranscriptionStub(channel)
         stream = getattr(stub, method)(requests())
-        status = PeerStatus(stream)
-        try:
-            if method == "Transcribe":
-                async for _ in stream:
-                    pass
-            else:
-                await stream
-        except grpc.aio.AioRpcError as error:
-            raise await status.of(error) from None
+        if method == "Transcribe":
+            async for _ in responses(stream):
+                pass
+        else:
+            await response(stream)
 
 
 def violated(error: grpc.aio.AioRpcError) -> str:

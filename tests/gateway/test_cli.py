@@ -14,10 +14,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 from click.testing import CliRunner
-from speech.audio.v1 import audio_pb2
-from support.gateway.fake_gateway import TEXT, FakeGateway, fake_gateway
 
 from gateway.cli import main
+from speech.audio.v1 import audio_pb2
+from support.gateway.fake_gateway import TEXT, FakeGateway, fake_gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = b"RIFF" * 100_000

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from rich.console import Console
-from speech.gateway.v1 import gateway_pb2
-from support.gateway.fake_gateway import TEXT, WORDS, event, fake_gateway, segment, stage_status
 
 from gateway.commands.display import View
+from speech.gateway.v1 import gateway_pb2
+from support.gateway.fake_gateway import TEXT, WORDS, event, fake_gateway, segment, stage_status
 
 
 def picture(view: View, *, width: int = 80, lines: int = 10) -> str:

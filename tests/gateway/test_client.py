@@ -3,7 +3,6 @@ import os
 
 import pytest
 from grpc import StatusCode
-from speech.gateway.v1 import gateway_pb2
 
 from gateway.client import (
     Transcript,
@@ -13,6 +12,7 @@ from gateway.client import (
     read_file,
     read_stream,
 )
+from speech.gateway.v1 import gateway_pb2
 
 
 def segment(segment_id: str, start: int, text: str, **fields) -> gateway_pb2.TranscribeResponse:

@@ -1,12 +1,12 @@
 """What a second call adds to what the first one delivered."""
 
 import pytest
-from speech.diarization.v1 import diarization_pb2
-from support.gateway.fakes import turns_update, utterance
 
 from gateway.dialects import DiarizationDialect, RecognitionDialect
 from gateway.merge import SECOND, TurnsPatch
 from gateway.reports import Words
+from speech.diarization.v1 import diarization_pb2
+from support.gateway.fakes import turns_update, utterance
 
 
 def heard(dialect: RecognitionDialect, *utterances: tuple[float, float, str]) -> list[str]:

@@ -6,11 +6,11 @@ from contextlib import aclosing
 import grpc
 import pytest
 from grpc import StatusCode
+
+from gateway.client import TranscriptionClient, TranscriptionError, configuration
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from support.gateway.deployment import PCM, audio, deployed, open_files
 from support.gateway.fakes import diarization, failing, hanging, recognition, utterance
-
-from gateway.client import TranscriptionClient, TranscriptionError, configuration
 
 UTTERANCES = ((0.5, 2.5, "hello there you"), (3.0, 5.0, "well hi my friend"))
 

@@ -7,12 +7,12 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2
 from grpc import StatusCode
+
+from gateway.client import Transcript, TranscriptionError, configuration
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
 from support.gateway.deployment import PCM, audio, deployed
 from support.gateway.fakes import Answer, diarization, failing, hanging, recognition
-
-from gateway.client import Transcript, TranscriptionError, configuration
 
 UTTERANCES = ((0.5, 2.5, "hello there you"), (3.0, 5.0, "well hi my friend"), (5.2, 8.0, "how are you"))
 TURNS = ((0.4, 2.6, "SPEAKER_00"), (2.9, 5.1, "SPEAKER_01"), (5.1, 8.0, "SPEAKER_00"))

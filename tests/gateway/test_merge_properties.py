@@ -2,6 +2,8 @@ from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gateway.merge import FOREVER, MergeOptions, Merger, Segment, TurnsPatch
 from support.gateway import reference
 from support.gateway.recordings import (
     Recording,
@@ -11,8 +13,6 @@ from support.gateway.recordings import (
     recognition_steps,
     recordings,
 )
-
-from gateway.merge import FOREVER, MergeOptions, Merger, Segment, TurnsPatch
 
 OPTIONS = MergeOptions()
 

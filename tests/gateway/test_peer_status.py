@@ -6,10 +6,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 from grpc import StatusCode
-from support.gateway.deployment import PCM, audio, deployed
-from support.gateway.fakes import diarization, failing, recognition
 
 from gateway.client import TranscriptionError, configuration
+from support.gateway.deployment import PCM, audio, deployed
+from support.gateway.fakes import diarization, failing, recognition
 
 TRIES = 15
 

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
 from speech.gateway.v1 import gateway_pb2
 from support.gateway.fake_gateway import fake_gateway
 

@@ -12,6 +12,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.rendering import OutputFormat, render
+from gateway.rendering.cues import MAX_CHARACTERS, MAX_MS, cues
+from gateway.rendering.document import render_json_line
 from speech.audio.v1.audio_pb2 import ModelInfo, TimeSpan
 from speech.diarization.v1.diarization_pb2 import Turn
 from speech.gateway.v1.gateway_pb2 import (
@@ -20,10 +24,6 @@ from speech.gateway.v1.gateway_pb2 import (
     TranscribeFileResponse,
     TranscriptionCompleted,
 )
-
-from gateway.rendering import OutputFormat, render
-from gateway.rendering.cues import MAX_CHARACTERS, MAX_MS, cues
-from gateway.rendering.document import render_json_line
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "transcript.schema.json"
 TIMES = re.compile(r"^(\d\d):(\d\d):(\d\d)[,.](\d\d\d) --> (\d\d):(\d\d):(\d\d)[,.](\d\d\d)$", re.MULTILINE)

@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
+
+from gateway.client import Transcript, configuration
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
 from support.gateway.deployment import PCM, audio, deployed
 from support.gateway.fakes import Answer, diarization, recognition, turns_update
-
-from gateway.client import Transcript, configuration
 
 UTTERANCES = (
     (0.5, 2.5, "hello there you"),

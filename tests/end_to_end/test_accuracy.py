@@ -1,0 +1,68 @@
+"""Real models, real sockets, real speech: error rates must stay where they were measured.
+
+The figure measured stands beside each bound. Bounds leave room for another machine's floating point, not for a worse
+system. What the recordings are: benchmarks/corpus.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from speech.diarization.v1.diarization_pb2 import SpeakerHints
+from support.transcripts import Caller
+
+from benchmarks.answers import attributed_words, found_turns
+from benchmarks.corpus import Recording, conversation, meeting, sample
+from benchmarks.der import diarization_error_rate
+from benchmarks.scoring import cp_word_error_rate, word_error_rate
+
+pytestmark = pytest.mark.models
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The largest error rates accepted; None where the recording has no reference for it.
+
+    `speakers` must be found exactly, with the number told beforehand where `hint` gives it.
+    """
+
+    speakers: int
+    der: float
+    wer: float | None = None
+    cp_wer: float | None = None
+    hint: int | None = None
+
+
+@pytest.mark.parametrize(
+    ("recording", "bounds"),
+    [
+        pytest.param(sample, Bounds(2, der=0.08, wer=0.5, cp_wer=0.5), id="sample"),
+        pytest.param(lambda: meeting("dev00"), Bounds(2, der=0.5), id="meeting-dev00"),
+        pytest.param(lambda: meeting("tst00"), Bounds(4, der=0.7, hint=4), id="meeting-tst00"),
+        pytest.param(
+            lambda: conversation(45), Bounds(3, der=0.2, wer=0.1, cp_wer=0.2, hint=3), id="conversation"
+        ),
+    ],
+)
+async def test_error_rates(
+    caller: Caller,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+    recording: Callable[[], Recording],
+    bounds: Bounds,
+) -> None:
+    reference = recording()
+    wav = reference.write_wav(tmp_path / "recording.wav")
+    transcript = await caller.transcribe_file(wav, speakers=SpeakerHints(exact=bounds.hint))
+    found = attributed_words(transcript)
+    rates = {"DER": diarization_error_rate(reference, found_turns(transcript))}
+    if reference.sentences:
+        rates["WER"] = word_error_rate(reference, " ".join(text for _, text in found))
+        rates["cpWER"] = cp_word_error_rate(reference, found)
+    for name, rate in rates.items():
+        record_property(name, round(rate, 4))
+    assert len(transcript.speakers) == bounds.speakers
+    assert rates["DER"] <= bounds.der
+    assert bounds.wer is None or rates["WER"] <= bounds.wer
+    assert bounds.cp_wer is None or rates["cpWER"] <= bounds.cp_wer
