@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from speech.audio.v1 import audio_pb2
 
 from asr_service import engines
 from asr_service.config import AsrConfig
@@ -13,6 +12,7 @@ from asr_service.utterances import CutOptions
 from asr_service.vad import ENGINE, VoiceActivityDetector, silero
 from serving.models.store import ModelStore
 from serving.times import SAMPLE_RATE
+from speech.audio.v1 import audio_pb2
 
 _VAD_MODEL = "silero-vad"
 _VAD_FILE = "silero_vad.onnx"

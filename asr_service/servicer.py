@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from speech.asr.v1 import asr_pb2, asr_pb2_grpc
-from speech.audio.v1 import audio_pb2
 
 from asr_service.config import AsrConfig
 from asr_service.engines.base import EngineInfo
@@ -22,6 +20,8 @@ from serving.audio import open_recording
 from serving.errors import InvalidConfig, Loading
 from serving.times import duration
 from serving.upload import Upload
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
+from speech.audio.v1 import audio_pb2
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -7,9 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from speech.asr.v1 import asr_pb2
-from speech.audio.v1 import audio_pb2
-
 from asr_service.engines.base import EngineInfo, Speech
 from asr_service.listening import Listener
 from asr_service.scheduler import Decoded, Stream
@@ -17,6 +14,8 @@ from asr_service.utterances import Pcm, Utterance
 from asr_service.words import Transcript, Word, transcribe
 from serving.audio import to_float
 from serving.times import SAMPLE_RATE, duration, samples_to_duration
+from speech.asr.v1 import asr_pb2
+from speech.audio.v1 import audio_pb2
 
 _PROGRESS_SECONDS = 1.0
 

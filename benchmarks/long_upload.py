@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from speech.asr.v1 import asr_pb2, asr_pb2_grpc
-from speech.audio.v1 import audio_pb2
-from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
 from benchmarks.processes import resident_memory
 from gateway.client import Transcript, TranscriptionClient, configuration
@@ -27,6 +24,9 @@ from serving.config import ServerConfig
 from serving.server import running
 from serving.times import SAMPLE_RATE, duration
 from serving.upload import Upload
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
 BYTES_PER_SECOND = 2 * SAMPLE_RATE
 UTTERANCE_SECONDS = 10

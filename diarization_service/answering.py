@@ -9,12 +9,6 @@ import numpy.typing as npt
 import structlog
 from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
-from speech.audio.v1.audio_pb2 import StageTiming
-from speech.diarization.v1.diarization_pb2 import (
-    DescribeDiarizationResponse,
-    DiarizationConfig,
-    DiarizeResponse,
-)
 
 from diarization_service.frames import Kind
 from diarization_service.hints import SpeakerBounds, speaker_bounds
@@ -23,6 +17,12 @@ from diarization_service.progress import ProgressMeter
 from diarization_service.turns import Diarization, completed, updates
 from serving.status import to_status
 from serving.times import duration, samples_to_duration
+from speech.audio.v1.audio_pb2 import StageTiming
+from speech.diarization.v1.diarization_pb2 import (
+    DescribeDiarizationResponse,
+    DiarizationConfig,
+    DiarizeResponse,
+)
 
 _FULL_SCALE = 32_768
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from speech.diarization.v1.diarization_pb2 import SpeakerHints
-
 from serving.errors import InvalidConfig
+from speech.diarization.v1.diarization_pb2 import SpeakerHints
 
 MOST_SPEAKERS = 100
 

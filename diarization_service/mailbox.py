@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from google.protobuf.message import Message
-from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeRequest
 
 from diarization_service.frames import Kind, encode, read_blocking
+from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeRequest
 
 
 class Cancelled(Exception):  # noqa: N818  not an error

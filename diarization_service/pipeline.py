@@ -20,8 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 import torch
-from speech.audio.v1.audio_pb2 import ModelInfo
-from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 
 import diarization_service.torch_compat  # noqa: F401  makes the next imports work
 from diarization_service.answering import Hook, MachineFailed
@@ -31,6 +29,8 @@ from diarization_service.networks import load_network
 from diarization_service.shared_trunk import SharedTrunkDiarization
 from diarization_service.turns import Diarization, Track, diarization
 from serving.times import SAMPLE_RATE, duration
+from speech.audio.v1.audio_pb2 import ModelInfo
+from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 
 # isort: split
 import pyannote.audio

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
-
 from diarization_service.process import Worker
 from serving import logs
 from serving.errors import Unavailable
 from serving.status import most_telling
+from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 
 _log = logs.get_logger(__name__)
 

@@ -6,6 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
 from google.rpc.status_pb2 import Status
+
+from diarization_service import frames
+from diarization_service.config import WorkerConfig
+from diarization_service.frames import Kind
+from serving import logs
+from serving.errors import StageFailed, Unavailable
 from speech.audio.v1.audio_pb2 import EndOfAudio
 from speech.diarization.v1.diarization_pb2 import (
     DescribeDiarizationResponse,
@@ -13,12 +19,6 @@ from speech.diarization.v1.diarization_pb2 import (
     DiarizeRequest,
     DiarizeResponse,
 )
-
-from diarization_service import frames
-from diarization_service.config import WorkerConfig
-from diarization_service.frames import Kind
-from serving import logs
-from serving.errors import StageFailed, Unavailable
 
 _log = logs.get_logger(__name__)
 

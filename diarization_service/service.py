@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
-from speech.audio.v1.audio_pb2 import ModelInfo
-from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
-from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
 
 from diarization_service.config import Config, WorkerConfig
 from diarization_service.pool import WorkerPool
 from diarization_service.process import Worker, WorkerProcess, worker_command
 from diarization_service.servicer import DiarizationServicer, limits
 from serving.models import ModelStore
+from speech.audio.v1.audio_pb2 import ModelInfo
+from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
+from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
 
 Spawn = Callable[[], Awaitable[Worker]]
 Models = Callable[[], Sequence[ModelInfo]]

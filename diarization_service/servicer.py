@@ -6,6 +6,15 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
+
+from diarization_service.hints import speaker_bounds
+from diarization_service.parking import ParkedAudio, parked_audio
+from diarization_service.pool import WorkerPool
+from serving import logs
+from serving.audio import open_recording
+from serving.config import ServerConfig
+from serving.times import SAMPLE_RATE, duration, samples_to_duration
+from serving.upload import Upload
 from speech.audio.v1.audio_pb2 import ModelInfo, ServiceLimits
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_WAITING,
@@ -19,15 +28,6 @@ from speech.diarization.v1.diarization_pb2 import (
     DiarizeResponse,
 )
 from speech.diarization.v1.diarization_pb2_grpc import SpeakerDiarizationServicer
-
-from diarization_service.hints import speaker_bounds
-from diarization_service.parking import ParkedAudio, parked_audio
-from diarization_service.pool import WorkerPool
-from serving import logs
-from serving.audio import open_recording
-from serving.config import ServerConfig
-from serving.times import SAMPLE_RATE, duration, samples_to_duration
-from serving.upload import Upload
 
 # How often a caller hears how much of the upload has been received, in seconds.
 _WAITING_INTERVAL = 0.5

@@ -9,11 +9,10 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from serving.times import SAMPLE_RATE, samples_to_duration
 from speech.audio.v1.audio_pb2 import TimeSpan
 from speech.diarization.v1 import diarization_pb2
 from speech.diarization.v1.diarization_pb2 import DiarizationCompleted, TurnsUpdate
-
-from serving.times import SAMPLE_RATE, samples_to_duration
 
 Track = tuple[float, float, Hashable]
 

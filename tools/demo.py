@@ -5,14 +5,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from speech.gateway.v1 import gateway_pb2
-
 from benchmarks.answers import found_turns
 from benchmarks.corpus import sample
 from benchmarks.der import diarization_error_rate
 from gateway.client import Transcript, TranscriptionClient, configuration, read_file
 from gateway.embedded import embedded_services
 from gateway.rendering.text import segment_line
+from speech.gateway.v1 import gateway_pb2
 
 MOST_ERRORS = 0.08
 

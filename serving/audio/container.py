@@ -8,13 +8,13 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import Flags
 from av.stream import Disposition
-from speech.audio.v1 import audio_pb2
 
 from serving.audio.completeness import Completeness
 from serving.audio.limits import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from serving.audio.source import READ_BYTES, Source, prepared
 from serving.errors import InvalidAudio
 from serving.times import duration
+from speech.audio.v1 import audio_pb2
 
 # Self-describing formats that hold their sound in one file. Left out of what FFmpeg knows: playlists and scripts,
 # which make it open what else they name, and formats that it takes text and pictures for.

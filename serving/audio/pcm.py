@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
-from speech.audio.v1 import audio_pb2
 
 from serving.audio.blocks import check_length
 from serving.audio.limits import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from serving.audio.samples import MAX_BLOCK_SAMPLES, Samples
 from serving.errors import InvalidAudio, InvalidConfig
 from serving.times import SAMPLE_RATE
+from speech.audio.v1 import audio_pb2
 
 _FIELD = "config.audio_format.pcm"
 

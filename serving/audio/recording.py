@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from speech.audio.v1 import audio_pb2
-
 from serving.audio import container, pcm
 from serving.audio.blocks import BlockWriter, check_length
 from serving.audio.clock import Clock
@@ -13,6 +11,7 @@ from serving.audio.converter import Converter
 from serving.audio.samples import Samples
 from serving.audio.worker import DecodingThread
 from serving.errors import InvalidConfig
+from speech.audio.v1 import audio_pb2
 
 _Announce = Callable[[audio_pb2.RecordingInfo], None]
 _Read = Callable[[int], bytes]

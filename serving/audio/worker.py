@@ -5,12 +5,11 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
 
-from speech.audio.v1 import audio_pb2
-
 from serving.audio.blocks import BlockWriter
 from serving.audio.handoff import Handoff
 from serving.audio.pipe import BytePipe, Stopped
 from serving.audio.samples import Samples
+from speech.audio.v1 import audio_pb2
 
 # What the recording is, then its sound.
 Output: TypeAlias = audio_pb2.RecordingInfo | Samples

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from speech.audio.v1 import audio_pb2
 
 from serving.errors import ModelUnavailable
 from serving.models.integrity import fingerprint, has_contents, has_sizes, read_stamp
 from serving.models.manifest import Entry, load_manifest
 from serving.models.pull import Convert, Progress, Puller, Update, convert, fetch
 from serving.models.sources import Fetch
+from speech.audio.v1 import audio_pb2
 
 LOCK = ".lock"
 WORK = ".partial"

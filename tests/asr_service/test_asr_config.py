@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from support.recognition import INFO
 
 from asr_service.__main__ import main
 from asr_service.config import AsrConfig
 from asr_service.loading import cut_options
+from support.recognition import INFO
 
 CORES = len(os.sched_getaffinity(0))
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from support.recognition import FakeEngine
 
 from asr_service.engines.base import Recognition, Speech, Token
 from asr_service.engines.continuing import ContinuingEngine
 from serving.times import SAMPLE_RATE
+from support.recognition import FakeEngine
 
 
 def speech(seconds: float, *voiced: tuple[float, float]) -> Speech:

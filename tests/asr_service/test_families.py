@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tiny_models import BURST_SECONDS, MODELS, TinyModel, bursts, nemo, words
-from support.tiny_models.breakage import HARMLESS, MANGLED, REFUSED
 
 from asr_service.engines import load
 from asr_service.engines.base import Engine, Recognition, Speech
@@ -20,6 +18,8 @@ from asr_service.utterances import Utterance
 from asr_service.vad import Region
 from asr_service.words import Word, transcribe
 from serving.times import SAMPLE_RATE
+from support.tiny_models import BURST_SECONDS, MODELS, TinyModel, bursts, nemo, words
+from support.tiny_models.breakage import HARMLESS, MANGLED, REFUSED
 
 ROOT = Path(__file__).parents[2]
 STARTS = (0.4, 1.0, 1.6, 2.2, 2.8)

@@ -10,12 +10,12 @@ from itertools import pairwise
 
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from speech.asr.v1 import asr_pb2
-from support.recognition import Answer, AsrDoor, asr_config, asr_door
 
 from asr_service.loading import load_models
 from serving.models.store import ModelStore
 from serving.times import seconds
+from speech.asr.v1 import asr_pb2
+from support.recognition import Answer, AsrDoor, asr_config, asr_door
 
 pytestmark = pytest.mark.models
 

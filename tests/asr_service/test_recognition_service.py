@@ -12,6 +12,11 @@ import grpc
 import pytest
 from google.rpc import code_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from asr_service.engines.base import Recognition, Speech
+from serving.errors import ModelUnavailable
+from serving.status import from_rpc_error
+from serving.times import seconds
 from speech.asr.v1 import asr_pb2
 from speech.audio.v1 import audio_pb2
 from support.recognition import (
@@ -27,11 +32,6 @@ from support.recognition import (
     speech,
     upload,
 )
-
-from asr_service.engines.base import Recognition, Speech
-from serving.errors import ModelUnavailable
-from serving.status import from_rpc_error
-from serving.times import seconds
 
 TALK = speech((1.0, 3.0), (0.5, 2.0), (0.5, 2.0), (4.0, 2.0))
 

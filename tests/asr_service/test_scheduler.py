@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import numpy as np
 import pytest
-from support.recognition import FakeEngine
 
 from asr_service.engines.base import Recognition, Speech, Token
 from asr_service.scheduler import Decoded, Scheduler, Stream
+from support.recognition import FakeEngine
 
 
 def numbered(number: int) -> Speech:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.recognition import VAD, detector
 
 from asr_service.engines.base import Samples
 from asr_service.vad import Region, VadOptions, VoiceActivityDetector, silero
 from serving.errors import ModelUnavailable
 from serving.models.store import ModelStore
 from serving.times import SAMPLE_RATE
+from support.recognition import VAD, detector
 
 
 def blocks(samples: Samples, sizes: list[int]) -> Iterator[Samples]:

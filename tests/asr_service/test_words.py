@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.recognition import INFO
 
 from asr_service.engines.base import EngineInfo, Recognition, Token
 from asr_service.utterances import Utterance
 from asr_service.vad import Region
 from asr_service.words import Word, transcribe
 from serving.times import SAMPLE_RATE
+from support.recognition import INFO
 
 DRIFTING = replace(INFO, family="whisper", times_drift=True, has_confidence=False)
 SILENT = replace(INFO, family="moonshine", measures_time=False, has_confidence=False)

@@ -8,6 +8,9 @@ import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 from google.rpc.status_pb2 import Status
+
+from serving.errors import StageFailed, Unavailable
+from serving.times import seconds
 from speech.audio.v1.audio_pb2 import AudioFormat, ContainerFormat
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_WAITING,
@@ -18,9 +21,6 @@ from speech.diarization.v1.diarization_pb2 import (
 )
 from support.audio import signal, to_s16, wav
 from support.diarization import FakeWorker, answered, chunk, config, end, limits, served, upload
-
-from serving.errors import StageFailed, Unavailable
-from serving.times import seconds
 
 ONE_SECOND = to_s16(signal(1.0, 16_000))
 CONTAINER = AudioFormat(container=ContainerFormat())

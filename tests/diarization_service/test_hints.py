@@ -1,10 +1,10 @@
 """Hints on the number of speakers: what is taken, and which field is named when not."""
 
 import pytest
-from speech.diarization.v1.diarization_pb2 import SpeakerHints
 
 from diarization_service.hints import SpeakerBounds, speaker_bounds
 from serving.errors import InvalidConfig
+from speech.diarization.v1.diarization_pb2 import SpeakerHints
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from support.diarization import FakeWorker
 
 from diarization_service.pool import WorkerPool
 from serving.errors import Unavailable
+from support.diarization import FakeWorker
 
 
 class Spawner:

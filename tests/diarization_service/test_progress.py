@@ -2,13 +2,13 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
+from diarization_service.progress import ProgressMeter
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_CLUSTERING,
     DIARIZATION_STEP_EMBEDDING,
     DIARIZATION_STEP_SEGMENTATION,
 )
-
-from diarization_service.progress import ProgressMeter
 
 STEPS = ["segmentation", "speaker_counting", "embeddings", "discrete_diarization", "something new"]
 COUNTS = st.none() | st.integers(0, 100)

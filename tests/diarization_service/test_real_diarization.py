@@ -16,6 +16,8 @@ import grpc
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from serving.times import seconds
 from speech.audio.v1.audio_pb2 import AudioFormat, ContainerFormat
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_EMBEDDING,
@@ -25,8 +27,6 @@ from speech.diarization.v1.diarization_pb2 import (
 )
 from support.diarization import Caller, upload
 from support.processes import ServiceProcess
-
-from serving.times import seconds
 
 pytestmark = pytest.mark.models
 

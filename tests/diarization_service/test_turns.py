@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from speech.diarization.v1.diarization_pb2 import TurnsUpdate
 
 from diarization_service.turns import Diarization, Turn, completed, diarization, updates
 from serving.times import SAMPLE_RATE, samples_to_duration, seconds
+from speech.diarization.v1.diarization_pb2 import TurnsUpdate
 
 SAMPLES = 10 * SAMPLE_RATE
 TIMES = st.floats(-1, 11, allow_nan=False)

@@ -12,13 +12,13 @@ import numpy as np
 import psutil
 import pytest
 from google.rpc import code_pb2
-from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeResponse, SpeakerHints
-from support import diarization_worker
-from support.diarization_worker import Deed
 
 from diarization_service.process import WorkerLost, WorkerProcess
 from serving.errors import StageFailed
 from serving.times import seconds
+from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeResponse, SpeakerHints
+from support import diarization_worker
+from support.diarization_worker import Deed
 
 COMMAND = (sys.executable, str(Path(diarization_worker.__file__)))
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 import pytest
+
+from gateway.client import TranscriptionClient
 from support.deployment import Deployment
 from support.processes import ServiceProcess
 from support.transcripts import Caller
-
-from gateway.client import TranscriptionClient
 
 
 @pytest.fixture(scope="session")

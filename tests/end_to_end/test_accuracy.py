@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from speech.diarization.v1.diarization_pb2 import SpeakerHints
-from support.transcripts import Caller
 
 from benchmarks.answers import attributed_words, found_turns
 from benchmarks.corpus import Recording, conversation, meeting, sample
 from benchmarks.der import diarization_error_rate
 from benchmarks.scoring import cp_word_error_rate, word_error_rate
+from speech.diarization.v1.diarization_pb2 import SpeakerHints
+from support.transcripts import Caller
 
 pytestmark = pytest.mark.models
 

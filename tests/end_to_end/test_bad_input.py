@@ -8,16 +8,16 @@ import av
 import numpy as np
 import pytest
 from grpc import StatusCode, aio
-from speech.audio.v1 import audio_pb2
-from speech.diarization.v1.diarization_pb2 import SpeakerHints
-from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
-from support.deployment import Deployment
-from support.transcripts import Caller, chunked
 
 from benchmarks.corpus import conversation
 from gateway.client import TranscriptionError, configuration
 from serving.calls import responses
 from serving.status import from_rpc_error
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1.diarization_pb2 import SpeakerHints
+from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
+from support.deployment import Deployment
+from support.transcripts import Caller, chunked
 
 pytestmark = pytest.mark.models
 

@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from speech.gateway.v1 import gateway_pb2
-from support.processes import ServiceProcess, free_address
-from support.transcripts import Caller, chunked, replayed, spoken_words
 
 from benchmarks.answers import found_turns
 from benchmarks.corpus import conversation
 from gateway.client import TranscriptionClient, configuration
+from speech.gateway.v1 import gateway_pb2
+from support.processes import ServiceProcess, free_address
+from support.transcripts import Caller, chunked, replayed, spoken_words
 
 pytestmark = pytest.mark.models
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from support.transcripts import Caller
 
 from benchmarks.corpus import Recording, conversation
 from benchmarks.scoring import word_error_rate
+from support.transcripts import Caller
 
 pytestmark = pytest.mark.models
 

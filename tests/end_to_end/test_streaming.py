@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from speech.audio.v1 import audio_pb2
-from speech.diarization.v1 import diarization_pb2
-from support.transcripts import Caller, replayed, spoken_words
 
 from benchmarks.corpus import conversation
 from gateway.client import Transcript, configuration
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2
+from support.transcripts import Caller, replayed, spoken_words
 
 pytestmark = pytest.mark.models
 

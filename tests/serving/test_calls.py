@@ -4,10 +4,10 @@ from contextlib import aclosing
 import grpc
 import pytest
 from google.rpc import code_pb2
-from support.fake_service import FakeService, Gate, audio, config, limits, opened, status_of, stream_of
 
 from serving.calls import response, responses
 from serving.errors import RecordingTooLong
+from support.fake_service import FakeService, Gate, audio, config, limits, opened, status_of, stream_of
 
 CHUNK_BYTES = 64 * 1024
 

@@ -6,11 +6,11 @@ import contextlib
 import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2
-from support.fake_service import status_of, stream_of
 
 from serving import errors
 from serving.calls import response, responses
 from serving.interceptors import AdmissionInterceptor, ErrorInterceptor
+from support.fake_service import status_of, stream_of
 
 STYLES = ["UnaryUnary", "StreamUnary", "UnaryStream", "StreamStream", "UnaryGenerator", "StreamGenerator"]
 UPLOADS = [style for style in STYLES if style.startswith("Stream")]

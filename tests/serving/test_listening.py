@@ -2,9 +2,9 @@ import socket
 
 import grpc
 import pytest
-from support.fake_service import limits
 
 from serving.listening import channel_options, listen, socket_path
+from support.fake_service import limits
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.rpc import code_pb2
+
 from speech.asr.v1 import asr_pb2_grpc
 from support.fake_service import answers, audio, config, end, status_of, stream_of
 

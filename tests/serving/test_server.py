@@ -8,6 +8,10 @@ import pytest
 from google.rpc import code_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from serving.calls import responses
+from serving.errors import ModelUnavailable
+from serving.server import running
 from support.fake_service import (
     NAME,
     FakeService,
@@ -21,10 +25,6 @@ from support.fake_service import (
     status_of,
     stream_of,
 )
-
-from serving.calls import responses
-from serving.errors import ModelUnavailable
-from serving.server import running
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from google.rpc import code_pb2, error_details_pb2
+
 from speech.asr.v1 import asr_pb2
 from support.fake_service import (
     FakeService,

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterable
 import av
 import numpy as np
 import numpy.typing as npt
-from speech.audio.v1 import audio_pb2
 
 from serving.audio import open_recording
+from speech.audio.v1 import audio_pb2
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,6 +8,12 @@ from typing import Any
 
 import grpc
 from google.rpc.status_pb2 import Status
+
+from diarization_service.config import Config
+from diarization_service.service import DiarizationService
+from serving.calls import responses
+from serving.server import running
+from serving.status import from_rpc_error
 from speech.audio.v1.audio_pb2 import PCM_ENCODING_S16LE, AudioFormat, EndOfAudio, ModelInfo, PcmFormat
 from speech.diarization.v1.diarization_pb2 import (
     DescribeDiarizationResponse,
@@ -20,12 +26,6 @@ from speech.diarization.v1.diarization_pb2 import (
     TurnsUpdate,
 )
 from speech.diarization.v1.diarization_pb2_grpc import SpeakerDiarizationStub
-
-from diarization_service.config import Config
-from diarization_service.service import DiarizationService
-from serving.calls import responses
-from serving.server import running
-from serving.status import from_rpc_error
 
 PCM = AudioFormat(pcm=PcmFormat(encoding=PCM_ENCODING_S16LE, sample_rate_hz=16_000, channels=1))
 

@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 
 import grpc
 from google.rpc import status_pb2
-from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 
 from serving.calls import responses
 from serving.config import ServerConfig
 from serving.server import RunningServer, running
 from serving.status import from_rpc_error
 from serving.upload import Upload
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 
 NAME = "speech.asr.v1.SpeechRecognition"
 

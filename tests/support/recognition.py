@@ -9,8 +9,6 @@ from typing import Any
 
 import grpc
 import numpy as np
-from speech.asr.v1 import asr_pb2, asr_pb2_grpc
-from speech.audio.v1 import audio_pb2
 
 from asr_service.config import AsrConfig
 from asr_service.engines.base import Engine, EngineInfo, Recognition, Samples, Speech, Token
@@ -20,6 +18,8 @@ from asr_service.vad import VadOptions, VoiceActivityDetector
 from serving.calls import responses
 from serving.server import RunningServer, running
 from serving.times import SAMPLE_RATE
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
+from speech.audio.v1 import audio_pb2
 
 INFO = EngineInfo(
     family="transducer",

@@ -5,10 +5,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
-from speech.gateway.v1 import gateway_pb2
-
 from gateway.client import Transcript, TranscriptionClient, configuration, read_file
 from serving.times import seconds
+from speech.gateway.v1 import gateway_pb2
 
 
 async def chunked(data: bytes, size: int = 64 * 1024, pause: float = 0.0) -> AsyncIterator[bytes]:

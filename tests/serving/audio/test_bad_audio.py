@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from speech.audio.v1 import audio_pb2
-from support import audio
 
 from serving.audio import open_recording
 from serving.errors import InvalidAudio, InvalidConfig, RecordingTooLong, Unavailable
+from speech.audio.v1 import audio_pb2
+from support import audio
 
 S16, F32 = audio_pb2.PCM_ENCODING_S16LE, audio_pb2.PCM_ENCODING_F32LE
 SOUND = audio.signal(6, 44_100)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from speech.audio.v1 import audio_pb2
-from support import audio
 
 from serving.audio import open_recording
+from speech.audio.v1 import audio_pb2
+from support import audio
 
 HOUR = 3_600
 

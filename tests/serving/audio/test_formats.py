@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from speech.audio.v1 import audio_pb2
-from support import audio
 
 from serving.audio import open_recording
+from speech.audio.v1 import audio_pb2
+from support import audio
 
 SECONDS = 3.0
 REFERENCE = audio.signal(SECONDS, 16_000)

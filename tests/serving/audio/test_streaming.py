@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from speech.audio.v1 import audio_pb2
-from support import audio
 
 from serving.audio import MAX_BLOCK_SAMPLES, open_recording
 from serving.errors import Abandoned
+from speech.audio.v1 import audio_pb2
+from support import audio
 
 S16_MONO_16K = audio.pcm_format(audio_pb2.PCM_ENCODING_S16LE, 16_000)
 S16_MONO_48K = audio.pcm_format(audio_pb2.PCM_ENCODING_S16LE, 48_000)

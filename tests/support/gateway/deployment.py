@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speech.audio.v1 import audio_pb2
-from speech.gateway.v1 import gateway_pb2
-from support.gateway.fakes import FakeBackend, FakeDiarization, FakeRecognition
-
 from gateway.client import Transcript, TranscriptionClient, configuration
 from gateway.config import GatewayConfig
 from gateway.servicer import TranscriptionService
 from serving.server import RunningServer, running
+from speech.audio.v1 import audio_pb2
+from speech.gateway.v1 import gateway_pb2
+from support.gateway.fakes import FakeBackend, FakeDiarization, FakeRecognition
 
 PCM = audio_pb2.PcmFormat(encoding=audio_pb2.PCM_ENCODING_S16LE, sample_rate_hz=16_000, channels=1)
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from speech.audio.v1 import audio_pb2
-from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
 from serving.config import ServerConfig
 from serving.errors import InvalidAudio, Overloaded
 from serving.server import running
 from serving.times import duration
 from serving.upload import Upload
+from speech.audio.v1 import audio_pb2
+from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
 WORDS = (
     ("Hello", 0.5, 0.9, "SPEAKER_00"),

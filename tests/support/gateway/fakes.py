@@ -10,13 +10,13 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
-from speech.asr.v1 import asr_pb2, asr_pb2_grpc
-from speech.audio.v1 import audio_pb2
-from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
 from serving.config import ServerConfig
 from serving.times import duration
 from serving.upload import Upload
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
+from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
 BYTES_PER_SECOND = 32_000
 

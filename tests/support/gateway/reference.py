@@ -1,8 +1,7 @@
 """The rules of merging, word by word over whole lists: slow, and plain enough to be compared with the documentation."""
 
-from support.gateway.recordings import Recording
-
 from gateway.merge import FOREVER, MergeOptions, Turn, Word
+from support.gateway.recordings import Recording
 
 
 def transcript(recording: Recording, options: MergeOptions) -> list[tuple[str, tuple[Word, ...]]]:

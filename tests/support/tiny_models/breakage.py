@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import onnx
-from support.tiny_models import MODELS, bursts
 
 from asr_service.engines import load
 from asr_service.engines.base import Speech
 from serving.errors import ModelUnavailable
+from support.tiny_models import MODELS, bursts
 
 _FOR_PEOPLE = {
     *("version", "model_author", "maintainer", "comment", "joiner_dim", "alignment_heads"),

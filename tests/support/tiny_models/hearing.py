@@ -7,6 +7,7 @@ fires on rising edges. Counting the edges says which piece of the phrase each of
 from dataclasses import dataclass
 
 import numpy as np
+
 from support.tiny_models.graph import FLOAT, INT64, Graph
 
 STEEP = 1e4

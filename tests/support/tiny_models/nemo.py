@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from support.tiny_models.graph import FLOAT, INT32, INT64, Graph
 from support.tiny_models.hearing import Ear, pieces
 from support.tiny_models.phrase import PIECES, Vocabulary

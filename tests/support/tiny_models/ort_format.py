@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import onnxruntime
+
 from support.tiny_models.graph import Graph
 
 

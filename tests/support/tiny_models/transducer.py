@@ -7,6 +7,7 @@ units fire where the two agree. Layout after icefall, egs/librispeech/ASR/zipfor
 from pathlib import Path
 
 import numpy as np
+
 from support.tiny_models.graph import FLOAT, INT64, Graph
 from support.tiny_models.hearing import Ear, pieces
 from support.tiny_models.phrase import PIECES, Vocabulary

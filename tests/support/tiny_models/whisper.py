@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
 from support.tiny_models.graph import FLOAT, INT64, Graph, Shape
 from support.tiny_models.hearing import Ear, one_hot, spans, steps
 from support.tiny_models.phrase import PIECES, Vocabulary
