@@ -11,10 +11,10 @@ from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 
 from diarization_service.frames import Kind
-from diarization_service.hints import SpeakerBounds, speaker_bounds
 from diarization_service.mailbox import Cancelled, Inbox, Outbox
 from diarization_service.progress import ProgressMeter
 from diarization_service.turns import Diarization, completed, updates
+from serving.speakers import SpeakerBounds, speaker_bounds
 from serving.status import to_status
 from serving.times import duration, samples_to_duration
 from speech.audio.v1.audio_pb2 import StageTiming

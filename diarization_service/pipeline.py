@@ -24,10 +24,10 @@ import torch
 import diarization_service.torch_compat  # noqa: F401  makes the next imports work
 from diarization_service.answering import Hook, MachineFailed
 from diarization_service.config import WorkerConfig
-from diarization_service.hints import SpeakerBounds
 from diarization_service.networks import load_network
 from diarization_service.shared_trunk import SharedTrunkDiarization
 from diarization_service.turns import Diarization, Track, diarization
+from serving.speakers import SpeakerBounds
 from serving.times import SAMPLE_RATE, duration
 from speech.audio.v1.audio_pb2 import ModelInfo
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse

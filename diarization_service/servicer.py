@@ -7,12 +7,12 @@ from typing import Any
 
 import grpc
 
-from diarization_service.hints import speaker_bounds
 from diarization_service.parking import ParkedAudio, parked_audio
 from diarization_service.pool import WorkerPool
 from serving import logs
 from serving.audio import open_recording
 from serving.config import ServerConfig
+from serving.speakers import speaker_bounds
 from serving.times import SAMPLE_RATE, duration, samples_to_duration
 from serving.upload import Upload
 from speech.audio.v1.audio_pb2 import ModelInfo, ServiceLimits

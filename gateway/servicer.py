@@ -11,7 +11,6 @@ from gateway.backends import Backends
 from gateway.config import GatewayConfig
 from gateway.dialects import DiarizationDialect, RecognitionDialect
 from gateway.fanout import CallOptions, StageRun
-from gateway.hints import check_speaker_hints
 from gateway.inbox import Inbox
 from gateway.merge import Merger
 from gateway.session import Session
@@ -19,6 +18,7 @@ from gateway.spool import Spool
 from gateway.transcript import Transcript
 from serving.audio import open_recording
 from serving.errors import Loading
+from serving.speakers import speaker_bounds
 from serving.times import duration
 from serving.upload import Upload
 from speech.audio.v1 import audio_pb2
@@ -102,7 +102,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         send: Send,
     ) -> None:
         """What both calls share. Nothing is sent to a backend before the recording was understood."""
-        check_speaker_hints(upload.config.speakers)
+        speaker_bounds(upload.config.speakers)
         max_seconds = self._config.max_audio_seconds
         inbox = Inbox(_INBOX_SIZE)
         spool = Spool(self._config.spool_memory_bytes, self._config.spool_directory)

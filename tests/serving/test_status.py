@@ -34,7 +34,8 @@ def test_every_error_has_its_code(error, code):
 
 def test_every_class_of_the_tree_is_in_the_table():
     def leaves(kind):
-        children = kind.__subclasses__()
+        # Services add classes of their own below; those are their own affair.
+        children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
         return {kind} if not children else set().union(*map(leaves, children))
 
     tested = {type(error) for error, _ in CODES} | {errors.StageFailed}

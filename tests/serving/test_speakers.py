@@ -2,8 +2,8 @@
 
 import pytest
 
-from diarization_service.hints import SpeakerBounds, speaker_bounds
 from serving.errors import InvalidConfig
+from serving.speakers import SpeakerBounds, speaker_bounds
 from speech.diarization.v1.diarization_pb2 import SpeakerHints
 
 
