@@ -1,8 +1,9 @@
 """One worker process, seen from the service."""
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Protocol
 
 from google.rpc.status_pb2 import Status
@@ -70,7 +71,7 @@ class WorkerProcess:
         self._busy = False
 
     @classmethod
-    async def start(cls, *command: str) -> "WorkerProcess":
+    async def start(cls, *command: str, environment: Mapping[str, str] | None = None) -> "WorkerProcess":
         """Run `command` and wait until it is ready. Raises WorkerLost where it ends before that."""
         # In a session of its own, so that Ctrl-C in a terminal reaches the service alone: it drains, the worker works on.
         process = await asyncio.create_subprocess_exec(
@@ -78,6 +79,7 @@ class WorkerProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
+            env=environment,
         )
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the worker was started without pipes")
@@ -171,3 +173,13 @@ class WorkerProcess:
 def worker_command(config: WorkerConfig) -> tuple[str, ...]:
     """The command that starts a worker with real models."""
     return sys.executable, "-P", "-m", "diarization_service.worker", config.to_json()
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a worker with real models.
+
+    torch's threads wait for each other by spinning, unless told otherwise. Where other processes want the same cores, that
+    starves the very threads waited for: two workers on two cores were not done in 70 s with what takes 6.7 s so, and 3.8 s
+    instead of 3.4 s where a worker is alone.
+    """
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}

@@ -7,7 +7,7 @@ import grpc
 
 from diarization_service.config import Config, WorkerConfig
 from diarization_service.pool import WorkerPool
-from diarization_service.process import Worker, WorkerProcess, worker_command
+from diarization_service.process import Worker, WorkerProcess, worker_command, worker_environment
 from diarization_service.servicer import DiarizationServicer, limits
 from serving.models import ModelStore
 from speech.audio.v1.audio_pb2 import ModelInfo
@@ -35,7 +35,8 @@ class DiarizationService:
         roles = {"segmentation": config.segmentation_model, "embedding": config.embedding_model}
 
         async def spawn() -> Worker:
-            return await WorkerProcess.start(*worker_command(worker_config(config, store)))
+            command = worker_command(worker_config(config, store))
+            return await WorkerProcess.start(*command, environment=worker_environment())
 
         return cls(
             config,
