@@ -2,10 +2,16 @@
 
     python -m benchmarks.pipeline [--seconds 300] [--threads 2] [--repeat 1]
 
-Both transcribe the same recording, joined from real clips with exact references (benchmarks/corpus.py): (a)
-benchmarks/sequential.py; (b) the three services as separate processes, the recording uploaded through the gateway as fast
-as it takes it. Models are loaded and warm before either clock starts. With --repeat the two take turns. Prints a table in
-Markdown; --json keeps every figure.
+All transcribe the same recording, joined from real clips with exact references (benchmarks/corpus.py):
+
+(a)  benchmarks/sequential.py with pyannote.audio's own pipeline;
+(a') the same script with the diarization service's pipeline, which computes less for the same turns: against it, what is
+     left of (b) is what the services themselves cost and gain;
+(b)  the three services as separate processes, the recording uploaded through the gateway as fast as it takes it.
+
+Each has --threads threads for each stage; the recognition service has them as that many decoders of one thread. Models are
+loaded and warm before any clock starts. With --repeat the ways take turns. Prints a table in Markdown; --json keeps every
+figure.
 """
 
 import argparse
@@ -15,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -26,13 +32,22 @@ from benchmarks.corpus import Recording, Turn, conversation
 from benchmarks.der import diarization_error_rate
 from benchmarks.processes import usage
 from benchmarks.scoring import cp_word_error_rate, word_error_rate
+from diarization_service.process import worker_environment
 from gateway.client import Transcript, TranscriptionClient, configuration, read_file
 from gateway.supervisor import Launch, Services, running_services
+
+TIMES = {
+    "wall time, s": "wall",
+    "CPU time, s": "cpu",
+    "first text, s": "first_text",
+    "first final speaker, s": "first_final_speaker",
+}
+RATES = {"WER": "wer", "cpWER": "cp_wer", "DER": "der"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One transcription. Times are in seconds from its start; None where the way of working has no such moment."""
+    """One transcription; times are in seconds from its start, memory is in bytes a process tree."""
 
     wall: float
     cpu: float
@@ -54,24 +69,29 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write every run")
     arguments = parser.parse_args()
     recording = conversation(arguments.seconds)
-    runs: dict[str, list[Run]] = {"sequential": [], "duoscribe": []}
+    runs: dict[str, list[Run]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = recording.write_wav(Path(folder) / "conversation.wav")
+        ways: dict[str, Callable[[], Run]] = {
+            "(a)": lambda: sequential(recording, path, arguments.threads),
+            "(a')": lambda: sequential(recording, path, arguments.threads, "--shared-trunk"),
+            "(b)": lambda: asyncio.run(duoscribe(recording, path, arguments.threads)),
+        }
         for number in range(arguments.repeat):
-            print(f"run {number + 1} of {arguments.repeat}: sequential", file=sys.stderr)
-            runs["sequential"].append(sequential(recording, path, arguments.threads))
-            print(f"run {number + 1} of {arguments.repeat}: duoscribe", file=sys.stderr)
-            runs["duoscribe"].append(asyncio.run(duoscribe(recording, path, arguments.threads)))
-    print(table(recording, runs["sequential"], runs["duoscribe"]))
+            for way, transcribe in ways.items():
+                print(f"run {number + 1} of {arguments.repeat}: {way}", file=sys.stderr)
+                runs.setdefault(way, []).append(transcribe())
+    print(table(recording, runs))
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps({way: [asdict(run) for run in ran] for way, ran in runs.items()}, indent=1)
-        )
+        figures = {way: [asdict(run) for run in ran] for way, ran in runs.items()}
+        arguments.json.write_text(json.dumps(figures, indent=1))
 
 
-def sequential(recording: Recording, path: Path, threads: int) -> Run:
-    command = [sys.executable, "-m", "benchmarks.sequential", str(path), f"--threads={threads}"]
-    result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def sequential(recording: Recording, path: Path, threads: int, *flags: str) -> Run:
+    command = [sys.executable, "-m", "benchmarks.sequential", str(path), f"--threads={threads}", *flags]
+    environment = worker_environment() if "--shared-trunk" in flags else None
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    result = json.loads(done.stdout)
     attributed = [(speaker, text) for speaker, text in result["attributed"]]
     turns = [Turn(**turn) for turn in result["turns"]]
     return Run(
@@ -95,10 +115,14 @@ async def duoscribe(recording: Recording, path: Path, threads: int) -> Run:
 
 def launches(folder: Path, threads: int) -> Sequence[Launch]:
     sockets = {name: f"unix:{folder / name}.sock" for name in ("asr", "diarization", "gateway")}
-    stage = f"--threads={threads}"
+    decoders = ("--threads=1", f"--parallel={threads}")
     return (
-        Launch("asr", "asr_service", (f"--address={sockets['asr']}", stage)),
-        Launch("diarization", "diarization_service", (f"--address={sockets['diarization']}", stage)),
+        Launch("asr", "asr_service", (f"--address={sockets['asr']}", *decoders)),
+        Launch(
+            "diarization",
+            "diarization_service",
+            (f"--address={sockets['diarization']}", f"--threads={threads}"),
+        ),
         Launch(
             "gateway",
             "gateway",
@@ -147,33 +171,32 @@ def rates(
     }
 
 
-def table(recording: Recording, baseline: Sequence[Run], ours: Sequence[Run]) -> str:
-    """Medians side by side, and ours over the baseline's where a ratio says something."""
+def table(recording: Recording, runs: Mapping[str, Sequence[Run]]) -> str:
+    """Medians side by side, and (b) over the two baselines where a ratio says something."""
     speakers = len({turn.speaker for turn in recording.turns})
     words = sum(len(sentence.text.split()) for sentence in recording.sentences)
+    repeats = len(runs["(b)"])
     lines = [
-        f"{recording.seconds:.0f} s, {speakers} speakers, {words} words; medians of {len(ours)}",
+        f"{recording.seconds:.0f} s, {speakers} speakers, {words} words; medians of {repeats}",
         "",
-        "| | (a) one after the other | (b) Duoscribe | (b)/(a) |",
-        "| --- | --- | --- | --- |",
+        "| | (a) script | (a') script, trunk shared | (b) Duoscribe | (b)/(a) | (b)/(a') |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for title, field in (
-        ("wall time, s", "wall"),
-        ("CPU time, s", "cpu"),
-        ("first text, s", "first_text"),
-        ("first final speaker, s", "first_final_speaker"),
-    ):
-        a, b = (median(getattr(run, field) for run in runs) for runs in (baseline, ours))
-        lines.append(f"| {title} | {a:.1f} | {b:.1f} | {b / a:.3f} |")
-    for title, field in (("WER", "wer"), ("cpWER", "cp_wer"), ("DER", "der")):
-        a, b = (median(getattr(run, field) for run in runs) for runs in (baseline, ours))
-        lines.append(f"| {title} | {a:.1%} | {b:.1%} | |")
-    for name in ours[0].peak_memory:
-        mebibytes = median(run.peak_memory[name] for run in ours) / 2**20
-        lines.append(f"| peak memory, {name}, MiB | | {mebibytes:.0f} | |")
-    script = median(run.peak_memory["script"] for run in baseline) / 2**20
-    lines.append(f"| peak memory, script, MiB | {script:.0f} | | |")
+    for title, field in TIMES.items():
+        a, shared, b = (median(getattr(run, field) for run in ran) for ran in runs.values())
+        lines.append(f"| {title} | {a:.1f} | {shared:.1f} | {b:.1f} | {b / a:.3f} | {b / shared:.3f} |")
+    for title, field in RATES.items():
+        a, shared, b = (median(getattr(run, field) for run in ran) for ran in runs.values())
+        lines.append(f"| {title} | {a:.1%} | {shared:.1%} | {b:.1%} | | |")
+    memory = (peaks(ran) for ran in runs.values())
+    lines.append(f"| peak memory, MiB | {' | '.join(memory)} | | |")
     return "\n".join(lines)
+
+
+def peaks(runs: Sequence[Run]) -> str:
+    return ", ".join(
+        f"{name} {median(run.peak_memory[name] for run in runs) / 2**20:.0f}" for name in runs[0].peak_memory
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The baseline: what a careful script does with the same models, one stage after the other, no services.
 
 Silero VAD, its regions joined up to 25 s, Whisper through sherpa-onnx, then pyannote.audio's own pipeline over the whole
-file, then each word to the speaker whose turn overlaps it most. `python -m benchmarks.sequential recording.wav` prints one
+file (--shared-trunk: the service's), then each word to the speaker whose turn overlaps it most. `python -m benchmarks.sequential recording.wav` prints one
 line of JSON; models are loaded before the clock starts.
 """
 
@@ -9,7 +9,7 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.corpus import Turn, read_audio
+from diarization_service.config import WorkerConfig
 from diarization_service.networks import load_network
-from diarization_service.pipeline import PARAMETERS
+from diarization_service.pipeline import PARAMETERS, load_pipeline
+from serving import logs
 from serving.models.store import ModelStore
+from serving.speakers import SpeakerBounds
 from serving.times import SAMPLE_RATE
 
 # isort: split
@@ -32,6 +35,7 @@ from pyannote.audio.pipelines import SpeakerDiarization
 WINDOW_SECONDS = 25.0
 
 Audio = NDArray[np.float32]
+Diarize = Callable[[Audio], list[Turn]]
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,12 @@ class _NoPlda(PLDA):
         pass
 
 
-def run(recording: Path, threads: int) -> Result:
+def run(recording: Path, threads: int, *, shared_trunk: bool) -> Result:
     store = ModelStore()
     vad = _vad(store.path("silero-vad"))
     recognizer = _recognizer(store.path("whisper-tiny.en"), threads)
-    diarize = _pipeline(store.path("pyannote-segmentation-3.0"), store.path("wespeaker-resnet34"), threads)
+    build = _services_pipeline if shared_trunk else _pyannotes_pipeline
+    diarize = build(store.path("pyannote-segmentation-3.0"), store.path("wespeaker-resnet34"), threads)
     wall, cpu = time.monotonic(), time.process_time()
     audio = read_audio(recording).astype(np.float32) / np.float32(32768)
     words: list[Word] = []
@@ -107,7 +112,7 @@ def _recognizer(directory: Path, threads: int) -> Any:
     )
 
 
-def _pipeline(segmentation: Path, embedding: Path, threads: int) -> Any:
+def _pyannotes_pipeline(segmentation: Path, embedding: Path, threads: int) -> Diarize:
     torch.set_num_threads(threads)
     pipeline = SpeakerDiarization(
         segmentation=load_network(segmentation),
@@ -124,6 +129,18 @@ def _pipeline(segmentation: Path, embedding: Path, threads: int) -> Any:
         output: Any = pipeline({"waveform": torch.from_numpy(audio)[None], "sample_rate": SAMPLE_RATE})
         tracks = output.speaker_diarization.itertracks(yield_label=True)
         return [Turn(segment.start, segment.end, label) for segment, _, label in tracks]
+
+    return diarize
+
+
+def _services_pipeline(segmentation: Path, embedding: Path, threads: int) -> Diarize:
+    """The diarization service's own, called as a function: what is left to tell apart is the services' overhead."""
+    pipeline = load_pipeline(WorkerConfig(str(segmentation), str(embedding), threads=threads))
+    pipeline.warm_up()
+
+    def diarize(audio: Audio) -> list[Turn]:
+        found = pipeline(audio, SpeakerBounds(), lambda *_: None)
+        return [Turn(turn.start / SAMPLE_RATE, turn.end / SAMPLE_RATE, turn.speaker) for turn in found.turns]
 
     return diarize
 
@@ -186,5 +203,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recording", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shared-trunk", action="store_true", help="diarize with the service's own pipeline")
     arguments = parser.parse_args()
-    print(json.dumps(asdict(run(arguments.recording, arguments.threads))))
+    logs.configure("warning", "console")
+    print(
+        json.dumps(asdict(run(arguments.recording, arguments.threads, shared_trunk=arguments.shared_trunk)))
+    )
