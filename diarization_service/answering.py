@@ -14,6 +14,7 @@ from diarization_service.frames import Kind
 from diarization_service.mailbox import Cancelled, Inbox, Outbox
 from diarization_service.progress import ProgressMeter
 from diarization_service.turns import Diarization, completed, updates
+from serving import logs
 from serving.speakers import SpeakerBounds, speaker_bounds
 from serving.status import to_status
 from serving.times import duration, samples_to_duration
@@ -26,7 +27,7 @@ from speech.diarization.v1.diarization_pb2 import (
 
 _FULL_SCALE = 32_768
 
-_log = structlog.get_logger(__name__)
+_log = logs.get_logger(__name__)
 
 # Called with a step's name and how many of its parts are done (None, None: all). Raising ends the run.
 Hook = Callable[[str, int | None, int | None], None]

@@ -12,9 +12,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import diarization_service.torch_compat  # noqa: F401  makes the next imports work
+from serving.errors import ModelUnavailable
 
 # isort: split
 from pyannote.audio import Model
@@ -28,27 +30,27 @@ _ARCHITECTURES: dict[str, type[Model]] = {
 }
 
 
-class UnknownArchitecture(ValueError):  # noqa: N818  named after what happened
-    """The folder's network is none of those that are known here."""
-
-
 def load_network(folder: Path) -> Model:
-    """The folder's network on the CPU, ready for inference.
+    """The folder's network on the CPU, ready for inference. Raises ModelUnavailable."""
+    try:
+        return _built(folder).eval()
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelUnavailable(
+            f"{folder} does not hold a network that can be used here: {error}; for models by name, run "
+            "`duoscribe models pull`"
+        ) from error
 
-    Raises UnknownArchitecture, OSError (a file is missing), and whatever safetensors and torch raise for weights that are
-    broken or do not fit.
-    """
+
+def _built(folder: Path) -> Model:
     config = json.loads((folder / "config.json").read_text("utf-8"))
     architecture = _ARCHITECTURES.get(config["architecture"])
     if architecture is None:
-        raise UnknownArchitecture(
-            f"{folder}: no network {config['architecture']!r}; known are {', '.join(_ARCHITECTURES)}"
-        )
+        raise ValueError(f"no architecture {config['architecture']!r}; there are {', '.join(_ARCHITECTURES)}")
     network = architecture(**_accepted_by(architecture, config["hyper_parameters"]))
     network.specifications = _specifications(config["specifications"])
     network.build()  # type: ignore[no-untyped-call]
     network.load_state_dict(load_file(folder / "model.safetensors"))
-    return network.eval()
+    return network
 
 
 def _accepted_by(architecture: type[Model], hyper_parameters: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 import torch
 
 import diarization_service.torch_compat  # noqa: F401  makes the next imports work
@@ -27,6 +26,8 @@ from diarization_service.config import WorkerConfig
 from diarization_service.networks import load_network
 from diarization_service.shared_trunk import SharedTrunkDiarization
 from diarization_service.turns import Diarization, Track, diarization
+from serving import logs
+from serving.errors import InvalidConfig
 from serving.speakers import SpeakerBounds
 from serving.times import SAMPLE_RATE, duration
 from speech.audio.v1.audio_pb2 import ModelInfo
@@ -46,7 +47,7 @@ PARAMETERS = {
     "clustering": {"method": "centroid", "min_cluster_size": 12, "threshold": 0.7045654963945799},
 }
 
-_log = structlog.get_logger(__name__)
+_log = logs.get_logger(__name__)
 
 PipelineT = TypeVar("PipelineT", bound=SpeakerDiarization)
 
@@ -129,7 +130,7 @@ class Pipeline:
 
 
 def load_pipeline(config: WorkerConfig) -> Pipeline:
-    """The pipeline on its device, not warmed yet. Raises RuntimeError for a device that torch does not have."""
+    """The pipeline on its device, not warmed yet. Raises ModelUnavailable, InvalidConfig (no such device)."""
     if config.threads:
         torch.set_num_threads(config.threads)
     device = _device(config.device)
@@ -177,9 +178,11 @@ def _failures_named() -> Iterator[None]:
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device("cuda:0" if name == "cuda" else name)
-    # Fails here, at start, rather than in the first recording.
-    torch.empty(0, device=device)
+    try:
+        device = torch.device("cuda:0" if name == "cuda" else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidConfig(f"cannot compute on device {name!r}: {error}", field="device") from error
     return device
 
 

@@ -72,7 +72,7 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, *command: str, environment: Mapping[str, str] | None = None) -> "WorkerProcess":
-        """Run `command` and wait until it is ready. Raises WorkerLost where it ends before that."""
+        """Run `command` and wait until it is ready. Raises Unavailable where it ends before that."""
         # In a session of its own, so that Ctrl-C in a terminal reaches the service alone: it drains, the worker works on.
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -86,6 +86,10 @@ class WorkerProcess:
         worker = cls(process, process.stdin, process.stdout, DescribeDiarizationResponse())
         try:
             _, payload = await worker._next_frame()
+        except WorkerLost:
+            raise Unavailable(
+                "a diarization worker did not start; the service's operator finds the reason in its log"
+            ) from None
         except BaseException:
             await worker.close()
             raise

@@ -199,3 +199,10 @@ def test_the_service_process_does_not_hold_torch(service: ServiceProcess) -> Non
 
     assert "libtorch_cpu.so" in libraries(worker(service))
     assert "libtorch_cpu.so" not in libraries(psutil.Process(service.process.pid))
+
+
+def test_libraries_write_no_warnings_to_the_log(service: ServiceProcess) -> None:
+    log = service.log.read_text()
+    assert "pipeline loaded" in log
+    assert "Warning" not in log
+    assert "torchcodec" not in log

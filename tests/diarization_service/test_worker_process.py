@@ -14,7 +14,7 @@ import pytest
 from google.rpc import code_pb2
 
 from diarization_service.process import WorkerLost, WorkerProcess
-from serving.errors import StageFailed
+from serving.errors import StageFailed, Unavailable
 from serving.times import seconds
 from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeResponse, SpeakerHints
 from support import diarization_worker
@@ -139,8 +139,8 @@ async def test_a_process_that_does_not_obey_is_killed(worker: WorkerProcess) -> 
     assert not psutil.pid_exists(worker.pid)
 
 
-async def test_a_worker_that_does_not_come_up_is_said_to_be_lost() -> None:
-    with pytest.raises(WorkerLost):
+async def test_a_worker_that_does_not_come_up_is_said_to_have_its_reason_in_the_log() -> None:
+    with pytest.raises(Unavailable, match=r"did not start.*log"):
         await WorkerProcess.start(*COMMAND, "--broken")
 
 
