@@ -24,10 +24,10 @@ class _Share:
 # By the names under which pyannote.audio calls its hook, each step's part of the whole work. Measured on two CPU cores
 # over 30 s; clustering grows faster than the recording.
 _SHARES = {
-    "segmentation": _Share(DIARIZATION_STEP_SEGMENTATION, 0.0, 0.06),
-    "speaker_counting": _Share(DIARIZATION_STEP_EMBEDDING, 0.06, 0.06),
-    "embeddings": _Share(DIARIZATION_STEP_EMBEDDING, 0.06, 0.97),
-    "discrete_diarization": _Share(DIARIZATION_STEP_CLUSTERING, 0.97, 1.0),
+    "segmentation": _Share(DIARIZATION_STEP_SEGMENTATION, 0.0, 0.1),
+    "speaker_counting": _Share(DIARIZATION_STEP_EMBEDDING, 0.1, 0.1),
+    "embeddings": _Share(DIARIZATION_STEP_EMBEDDING, 0.1, 0.95),
+    "discrete_diarization": _Share(DIARIZATION_STEP_CLUSTERING, 0.95, 1.0),
 }
 
 
