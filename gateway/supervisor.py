@@ -26,6 +26,8 @@ _TAIL_LINES = 12
 # A worker that outlives its service may hold the pipe open; its output is not waited for any longer.
 _LAST_WORDS_SECONDS = 1.0
 _STDERR = 2
+# A watch of health that broke off is begun anew after this.
+_WATCH_AGAIN_SECONDS = 0.2
 
 Sink = Callable[[bytes], object]
 ResultT = TypeVar("ResultT")
@@ -217,8 +219,19 @@ async def _before(work: Coroutine[Any, Any, ResultT], death: Coroutine[Any, Any,
 
 
 async def _serving(address: str) -> None:
-    request = health_pb2.HealthCheckRequest()
+    """Wait for the service's health; for ever where it goes down before, since its death says more."""
     async with aio.insecure_channel(address) as channel:
-        async for health in health_pb2_grpc.HealthStub(channel).Watch(request, wait_for_ready=True):
-            if health.status == health_pb2.HealthCheckResponse.SERVING:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while True:
+            if await _seen_serving(stub):
                 return
+            await asyncio.sleep(_WATCH_AGAIN_SECONDS)
+
+
+async def _seen_serving(stub: health_pb2_grpc.HealthStub) -> bool:
+    """Whether one watch, which ends with the server at the latest, saw it serve."""
+    with suppress(aio.AioRpcError):
+        async for health in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
+            if health.status == health_pb2.HealthCheckResponse.SERVING:
+                return True
+    return False

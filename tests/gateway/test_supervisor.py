@@ -51,6 +51,16 @@ print("pull them first", file=sys.stderr)
 sys.exit(3)
 """
 
+# Its models do not load, so it goes down in order once its address is known.
+CANNOT_LOAD = SERVICE.replace(
+    "await asyncio.sleep(0.1)",
+    """await asyncio.sleep(1.0)
+    await servicer.enter_graceful_shutdown()
+    await server.stop(0.2)
+    print("pull them first", file=sys.stderr)
+    sys.exit(3)""",
+)
+
 DEAF = SERVICE.replace(
     "add_signal_handler(signal.SIGTERM, stop.set)", "add_signal_handler(signal.SIGTERM, int)"
 )
@@ -81,6 +91,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scripts = {
         "serves": SERVICE,
         "broken": BROKEN,
+        "cannot_load": CANNOT_LOAD,
         "deaf": DEAF,
         "with_worker": WITH_WORKER,
         "parent": PARENT,
@@ -161,6 +172,15 @@ async def test_a_service_that_cannot_start_is_named_with_its_last_lines(director
     message = failure.value.message
     assert message.startswith("the diarization service ended with exit code 3")
     assert message.endswith("no weights here\n  pull them first")
+
+
+@pytest.mark.usefixtures("modules")
+async def test_a_service_that_cannot_load_is_named_with_its_last_lines(directory: Path) -> None:
+    with pytest.raises(ServiceDied) as failure:
+        async with started(directory, launch(directory, "asr", "cannot_load")):
+            pass
+    assert failure.value.message.startswith("the asr service ended with exit code 3")
+    assert failure.value.message.endswith("pull them first")
 
 
 @pytest.mark.usefixtures("modules")
