@@ -48,6 +48,10 @@ class CallOptions:
     def timeout(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - asyncio.get_running_loop().time())
 
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """For proxies on the way; the backend takes the id from the config. Headers cannot hold more than ASCII."""
+        return (("x-request-id", self.request_id),) if self.request_id.isascii() else ()
+
 
 class CallFailed(Exception):  # noqa: N818 - named after what happened
     """A call to a backend ended without its whole answer."""
@@ -99,9 +103,7 @@ class StageRun(Generic[RequestT, ResponseT]):
 
     async def _call(self, spool: Spool) -> Completed:
         """One call, from the start of the recording to the end of the answer. Raises CallFailed."""
-        call = self._method(
-            timeout=self._options.timeout(), metadata=(("x-request-id", self._options.request_id),)
-        )
+        call = self._method(timeout=self._options.timeout(), metadata=self._options.metadata())
         try:
             async with asyncio.timeout(None) as clock, asyncio.TaskGroup() as tasks:
                 silence = Silence(clock, self._options.silence_seconds)

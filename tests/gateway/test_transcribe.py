@@ -139,6 +139,13 @@ async def test_backends_get_the_recording_decoded_and_what_the_caller_said(tmp_p
     assert diarizer.calls[0].config.speakers == hints
 
 
+async def test_a_request_id_that_no_header_can_hold_reaches_the_backends(tmp_path):
+    asr, diarizer = recognition(), diarization()
+    async with deployed(tmp_path, asr, diarizer) as door:
+        reply = await door.file(1.0, request_id="Müller #7")
+    assert {reply.request_id, asr.calls[0].request_id, diarizer.calls[0].request_id} == {"Müller #7"}
+
+
 async def test_a_request_id_is_made_up_once_for_all(tmp_path):
     asr, diarizer = recognition(), diarization()
     async with deployed(tmp_path, asr, diarizer) as door:
