@@ -9,6 +9,7 @@ import grpc
 
 from diarization_service.parking import ParkedAudio, parked_audio
 from diarization_service.pool import WorkerPool
+from diarization_service.telling import Teller
 from serving import logs
 from serving.audio import open_recording
 from serving.config import ServerConfig
@@ -31,6 +32,8 @@ from speech.diarization.v1.diarization_pb2_grpc import SpeakerDiarizationService
 
 # How often a caller hears how much of the upload has been received, in seconds.
 _WAITING_INTERVAL = 0.5
+# How long a caller may hear nothing while a recording waits for a worker or is computed, in seconds.
+_REPEAT_INTERVAL = 10.0
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -44,11 +47,16 @@ class DiarizationServicer(SpeakerDiarizationServicer):
     """
 
     def __init__(
-        self, config: ServerConfig, pool: WorkerPool, clock: Callable[[], float] = time.monotonic
+        self,
+        config: ServerConfig,
+        pool: WorkerPool,
+        clock: Callable[[], float] = time.monotonic,
+        repeat_interval: float = _REPEAT_INTERVAL,
     ) -> None:
         self._config = config
         self._pool = pool
         self._clock = clock
+        self._repeat_interval = repeat_interval
         self.description = DescribeDiarizationResponse()
 
     # A coroutine that writes, where the generated base class expects an iterator.
@@ -59,13 +67,11 @@ class DiarizationServicer(SpeakerDiarizationServicer):
         upload = await Upload.open(request_iterator, context, self._config)
         speaker_bounds(upload.config.speakers)
         await context.write(_started(upload.request_id, self.description.models))
+        teller = Teller(context.write, self._repeat_interval)
         async with parked_audio() as audio:
-            await self._receive(upload, audio, context)
-            answer = await self._compute(
-                DiarizationConfig(request_id=upload.request_id, speakers=upload.config.speakers),
-                audio,
-                context,
-            )
+            await self._receive(upload, audio, teller)
+            config = DiarizationConfig(request_id=upload.request_id, speakers=upload.config.speakers)
+            answer = await teller.during(self._compute(config, audio, teller))
             samples = audio.samples
         for response in answer:
             if response.HasField("completed"):
@@ -79,7 +85,7 @@ class DiarizationServicer(SpeakerDiarizationServicer):
         del request, context
         return self.description
 
-    async def _receive(self, upload: Upload[DiarizationConfig], audio: ParkedAudio, context: Context) -> None:
+    async def _receive(self, upload: Upload[DiarizationConfig], audio: ParkedAudio, teller: Teller) -> None:
         """Decode the upload to its end, saying now and then how much there is."""
         told = self._clock()
         async with open_recording(
@@ -89,11 +95,11 @@ class DiarizationServicer(SpeakerDiarizationServicer):
                 await audio.write(block.tobytes())
                 if self._clock() - told >= _WAITING_INTERVAL:
                     told = self._clock()
-                    await context.write(_waiting(audio.samples))
-        await context.write(_waiting(audio.samples))
+                    await teller.tell(_waiting(audio.samples))
+        await teller.tell(_waiting(audio.samples))
 
     async def _compute(
-        self, config: DiarizationConfig, audio: ParkedAudio, context: Context
+        self, config: DiarizationConfig, audio: ParkedAudio, teller: Teller
     ) -> list[DiarizeResponse]:
         """Pass progress on as it comes; the answer, kept back so that a slow reader does not hold the worker."""
         answer = []
@@ -106,7 +112,7 @@ class DiarizationServicer(SpeakerDiarizationServicer):
                     answer.append(response)
                     continue
                 response.progress.received.CopyFrom(samples_to_duration(audio.samples))
-                await context.write(response)
+                await teller.tell(response)
         return answer
 
 

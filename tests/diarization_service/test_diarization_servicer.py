@@ -9,18 +9,34 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from diarization_service.pool import WorkerPool
+from diarization_service.servicer import DiarizationServicer
 from serving.errors import StageFailed, Unavailable
+from serving.server import running
 from serving.times import seconds
 from speech.audio.v1.audio_pb2 import AudioFormat, ContainerFormat
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_WAITING,
     DescribeDiarizationRequest,
+    DiarizationCompleted,
     DiarizationProgress,
     DiarizeRequest,
     DiarizeResponse,
 )
+from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
 from support.audio import signal, to_s16, wav
-from support.diarization import FakeWorker, answered, chunk, config, end, limits, served, upload
+from support.diarization import (
+    Caller,
+    FakeWorker,
+    Script,
+    answered,
+    chunk,
+    config,
+    end,
+    limits,
+    served,
+    upload,
+)
 
 ONE_SECOND = to_s16(signal(1.0, 16_000))
 CONTAINER = AudioFormat(container=ContainerFormat())
@@ -41,6 +57,25 @@ class Endless:
                 await asyncio.sleep(0.01)
         finally:
             self.left.set()
+
+
+class Impatient:
+    """The servicer with one worker, which repeats itself after a tenth of a second."""
+
+    names = ("speech.diarization.v1.SpeakerDiarization",)
+
+    def __init__(self, script: Script) -> None:
+        self._pool = WorkerPool(lambda: asyncio.sleep(0, FakeWorker(script)))
+        self._servicer = DiarizationServicer(limits(), self._pool, repeat_interval=0.1)
+
+    def register(self, server: grpc.aio.Server) -> None:
+        add_SpeakerDiarizationServicer_to_server(self._servicer, server)
+
+    async def start(self) -> None:
+        await self._pool.start()
+
+    async def close(self) -> None:
+        await self._pool.close()
 
 
 def violations(status: Status) -> list[str]:
@@ -112,6 +147,27 @@ async def test_what_has_been_received_is_told_while_the_upload_runs() -> None:
     assert waiting == sorted(waiting)
     assert waiting[-1] == 3
     assert any(0 < received < 3 for received in waiting)
+
+
+async def test_who_waits_for_long_hears_that_it_goes_on() -> None:
+    """In line, and while a worker that says nothing computes."""
+
+    async def slowly(pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
+        yield DiarizeResponse(progress=DiarizationProgress(fraction=0.4))
+        await asyncio.sleep(0.5)
+        yield DiarizeResponse(completed=DiarizationCompleted())
+
+    async with running(Impatient(slowly), limits()) as server, Caller.of(server.address) as caller:
+        await server.wait_serving()
+        first, second = await asyncio.gather(*(caller.all(*upload(ONE_SECOND)) for _ in range(2)))
+    for responses in (first, second):
+        assert responses[-1].HasField("completed")
+        assert [response.progress.fraction for response in responses].count(0.4) >= 3
+    waited = [
+        sum(response.progress.step == DIARIZATION_STEP_WAITING for response in responses)
+        for responses in (first, second)
+    ]
+    assert max(waited) >= 4
 
 
 @pytest.mark.parametrize(
