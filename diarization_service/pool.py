@@ -7,7 +7,7 @@ from typing import Any
 
 from diarization_service.process import Worker
 from serving import logs
-from serving.errors import Unavailable
+from serving.errors import DuoscribeError
 from serving.status import most_telling
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 
@@ -60,12 +60,16 @@ class WorkerPool:
         await asyncio.gather(*(worker.close() for worker in self._workers))
 
     async def _take_back(self, worker: Worker) -> None:
-        await worker.settle(self._cancel_grace_seconds)
         try:
+            await worker.settle(self._cancel_grace_seconds)
             worker = await self._usable(worker)
-        except Unavailable as error:
+        except DuoscribeError as error:
             _log.error("a worker could not be replaced", reason=error.message)
-        self._idle.put_nowait(worker)
+        except Exception as error:  # noqa: BLE001 - the next recording tries again
+            _log.error("a worker could not be replaced", exc_info=error)
+        finally:
+            # Whatever happened: a place that is lost is lost for good, and recordings would wait for it for ever.
+            self._idle.put_nowait(worker)
 
     async def _usable(self, worker: Worker) -> Worker:
         """The worker itself, or another in its place."""

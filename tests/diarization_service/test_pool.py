@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from diarization_service.pool import WorkerPool
-from serving.errors import Unavailable
+from serving.errors import ModelUnavailable, Unavailable
 from support.diarization import FakeWorker
 
 
@@ -17,12 +17,13 @@ class Spawner:
     def __init__(self) -> None:
         self.made: list[FakeWorker] = []
         self.failures = 0
+        self.error: Exception = Unavailable("no memory left")
 
     async def __call__(self) -> FakeWorker:
         await asyncio.sleep(0)
         if self.failures:
             self.failures -= 1
-            raise Unavailable("no memory left")
+            raise self.error
         self.made.append(FakeWorker())
         return self.made[-1]
 
@@ -107,16 +108,28 @@ async def test_a_worker_that_was_lost_while_idle_is_replaced_when_it_is_needed()
             assert worker is spawner.made[1]
 
 
-async def test_where_none_can_be_had_the_recording_is_told_and_the_next_one_tries_again() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("no memory left"),
+        ModelUnavailable("no memory left for weights"),
+        BlockingIOError("no memory left"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_where_none_can_be_had_the_recording_is_told_and_the_next_one_tries_again(
+    error: Exception,
+) -> None:
     spawner = Spawner()
+    spawner.error = error
     async with started(spawner) as pool:
         async with pool.worker():
             spawner.made[0].usable = False
             spawner.failures = 2  # in the background, then for the next recording
-        with pytest.raises(Unavailable, match="no memory left"):
-            async with pool.worker():
+        with pytest.raises(type(error), match="no memory left"):
+            async with asyncio.timeout(5), pool.worker():
                 pass
-        async with pool.worker() as worker:
+        async with asyncio.timeout(5), pool.worker() as worker:
             assert worker is spawner.made[1]
 
 
