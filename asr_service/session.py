@@ -62,7 +62,9 @@ class Session:
             progress = tasks.create_task(self._tell_progress())
             tasks.create_task(self._listen(blocks))
             await self._report()
-            progress.cancel()
+            # After a write that was cancelled half way, gRPC takes no further one.
+            async with self._sending:
+                progress.cancel()
         await self._send(asr_pb2.RecognizeResponse(completed=self._completed()))
 
     def summary(self) -> dict[str, float]:
