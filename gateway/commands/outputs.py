@@ -19,7 +19,7 @@ class OutputProblem(Exception):  # noqa: N818 - named after what happened
 def plan_outputs(
     recordings: Sequence[str], output: str | None, output_format: OutputFormat
 ) -> list[Path | None]:
-    """A file for each recording, in order; None is standard output. Makes folders; raises OutputProblem, OSError.
+    """A file for each recording, in order; None is standard output. Makes folders; raises OutputProblem.
 
     `output` is a file, a folder (one that exists, or ends with "/", or any name where there are several recordings), or a
     template with {name}, the recording's name without folder and suffix.
@@ -34,7 +34,7 @@ def plan_outputs(
     paths = [_path(name, output, output_format, several=several) for name in _names(recordings)]
     _refuse_clashes(recordings, paths)
     for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_way(path)
     return list(paths)
 
 
@@ -71,6 +71,20 @@ def _path(name: str, output: str, output_format: OutputFormat, *, several: bool)
     if several or output.endswith(os.sep) or Path(output).is_dir():
         return Path(output) / f"{name}{output_format.suffix}"
     return Path(output)
+
+
+def _make_way(path: Path) -> None:
+    """Make the file's folder, and refuse what could not be written before there is anything to write."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputProblem(f"{path} cannot be written: {error.filename}: {error.strerror}") from error
+    if path.is_dir():
+        raise OutputProblem(f"{path} is a folder; name a file in it")
+    # Files are replaced by a finished one beside them; what is no file is written to as it is.
+    written = path if path.exists() and not path.is_file() else path.resolve().parent
+    if not os.access(written, os.W_OK):
+        raise OutputProblem(f"{path} cannot be written: you may not write to {written}")
 
 
 def _refuse_clashes(recordings: Sequence[str], paths: Sequence[Path]) -> None:

@@ -187,6 +187,29 @@ async def test_a_failure_leaves_the_output_file_as_it_was(shell: Shell, tmp_path
     assert os.listdir(tmp_path) == ["transcript.txt"]  # noqa: PTH208
 
 
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("notes.txt/call.srt", "notes.txt"),
+        ("folder.{name}", "is a folder"),
+        pytest.param(
+            "locked/call.srt",
+            "you may not write to",
+            marks=pytest.mark.skipif(os.geteuid() == 0, reason="every folder is open to root"),
+        ),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(
+    recording: Path, tmp_path: Path, output: str, told: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("precious")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    (tmp_path / "folder.my call").mkdir()
+    ended = CliRunner().invoke(main, ["transcribe", "-o", str(tmp_path / output), str(recording)])
+    assert ended.exit_code == 2
+    assert told in ended.stderr
+
+
 @pytest.mark.parametrize("output", ["out", "out/{name}.json"])
 async def test_several_recordings_go_to_a_folder(
     shell: Shell, recording: Path, tmp_path: Path, output: str
