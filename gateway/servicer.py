@@ -103,12 +103,15 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
     ) -> None:
         """What both calls share. Nothing is sent to a backend before the recording was understood."""
         speaker_bounds(upload.config.speakers)
-        max_seconds = self._config.max_audio_seconds
+        directory = self._config.spool_directory
         inbox = Inbox(_INBOX_SIZE)
-        spool = Spool(self._config.spool_memory_bytes, self._config.spool_directory)
+        spool = Spool(self._config.spool_memory_bytes, directory)
         try:
             async with open_recording(
-                upload.config.audio_format, upload.chunks(), max_seconds=max_seconds
+                upload.config.audio_format,
+                upload.chunks(),
+                max_seconds=self._config.max_audio_seconds,
+                directory=directory,
             ) as recording:
                 merger = Merger(self._config.merging, final_only=wanted.final_only)
                 answer = Answer(merger, send, omit_progress=wanted.omit_progress)

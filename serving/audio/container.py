@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import av
 from av.audio.stream import AudioStream
@@ -106,9 +107,9 @@ class ContainerReader:
 
 
 @contextmanager
-def opened(read: Callable[[int], bytes]) -> Iterator[ContainerReader]:
+def opened(read: Callable[[int], bytes], directory: Path | None = None) -> Iterator[ContainerReader]:
     """Find out what the bytes are. `read` blocks, and returns nothing at the end. Raises InvalidAudio, Unavailable."""
-    with prepared(read) as source:
+    with prepared(read, directory) as source:
         try:
             container = av.open(
                 source.file,

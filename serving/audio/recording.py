@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from serving.audio import container, pcm
 from serving.audio.blocks import BlockWriter, check_length
@@ -35,9 +36,15 @@ class Recording:
 
 @asynccontextmanager
 async def open_recording(
-    audio_format: audio_pb2.AudioFormat, chunks: AsyncIterator[bytes], *, max_seconds: float
+    audio_format: audio_pb2.AudioFormat,
+    chunks: AsyncIterator[bytes],
+    *,
+    max_seconds: float,
+    directory: Path | None = None,
 ) -> AsyncIterator[Recording]:
     """Decode what `chunks` brings; reads as far as the first sound before it returns.
+
+    `directory` is where an MP4 goes that must be kept whole, by default the system's place for temporary files.
 
     The number of samples is round(SAMPLE_RATE * duration), whatever the rate of the recording. Raises InvalidConfig,
     InvalidAudio, RecordingTooLong, Unavailable (no disk space for an MP4 that must be kept whole), and whatever
@@ -49,7 +56,7 @@ async def open_recording(
             field="config.audio_format",
         )
     if audio_format.WhichOneof("format") == "container":
-        decode = partial(_decode_container, max_seconds)
+        decode = partial(_decode_container, max_seconds, directory)
     else:
         layout = pcm.RawLayout.checked(audio_format.pcm)
         if layout.is_output_format:
@@ -84,8 +91,10 @@ def _decode_raw(layout: pcm.RawLayout, read: _Read, announce: _Announce, writer:
     converter.finish()
 
 
-def _decode_container(max_seconds: float, read: _Read, announce: _Announce, writer: BlockWriter) -> None:
-    with container.opened(read) as reader:
+def _decode_container(
+    max_seconds: float, directory: Path | None, read: _Read, announce: _Announce, writer: BlockWriter
+) -> None:
+    with container.opened(read, directory) as reader:
         check_length(reader.completeness.at_least, max_seconds)
         clock = Clock(reader.origin, restarts=reader.restarts)
         converter = Converter(writer, clock)

@@ -3,8 +3,9 @@
 import errno
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from serving.audio.head import HeadReader, index_comes_late, is_fragmented, is_iso_media, promised_seconds
@@ -35,10 +36,10 @@ class Source:
 
 
 @contextmanager
-def prepared(read: Callable[[int], bytes]) -> Iterator[Source]:
+def prepared(read: Callable[[int], bytes], directory: Path | None = None) -> Iterator[Source]:
     """Look at the first bytes, and read on to the end of the upload after the recording was decoded.
 
-    `read` blocks, and returns nothing at the end. Raises InvalidAudio (no bytes; an Ogg file that is cut short) and
+    `read` blocks, and returns nothing at the end; `directory` is where a file goes that must be kept whole. Raises InvalidAudio (no bytes; an Ogg file that is cut short) and
     Unavailable (no room for what must be kept).
     """
     head = HeadReader(read)
@@ -49,7 +50,7 @@ def prepared(read: Callable[[int], bytes]) -> Iterator[Source]:
     promised = promised_seconds(head)
     probe_bytes = _probe_bytes(head.peek(4))
     if iso_media and index_comes_late(head):
-        with _kept(head) as file:
+        with _kept(head, directory) as file:
             yield Source(file, probe_bytes, iso_media, whole, promised)
     elif head.peek(4) == b"OggS":
         pages = OggPages(head.read)
@@ -79,10 +80,11 @@ def _drain(file: Readable) -> None:
 
 
 @contextmanager
-def _kept(head: HeadReader) -> Iterator[Readable]:
+def _kept(head: HeadReader, directory: Path | None) -> Iterator[Readable]:
     """All of the upload, in a temporary file that no directory lists."""
-    with tempfile.TemporaryFile() as file:
+    with ExitStack() as stack:
         try:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=directory))
             while piece := head.read(READ_BYTES):
                 file.write(piece)
             file.seek(0)

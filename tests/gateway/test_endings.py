@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from gateway.client import TranscriptionClient, TranscriptionError, configuration
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
+from support.audio import encoded, signal
 from support.gateway.deployment import PCM, audio, deployed, open_files
 from support.gateway.fakes import diarization, failing, hanging, recognition, utterance
 
@@ -143,3 +144,18 @@ async def test_the_clients_own_error_is_what_its_caller_gets(tmp_path):
                 pass
         with pytest.raises(OSError, match="disk is gone"):
             await door.client.transcribe_file(broken(), configuration(pcm=PCM))
+
+
+async def test_a_file_that_must_be_kept_whole_goes_where_the_spool_goes(tmp_path):
+    async def m4a():
+        yield encoded("mp4", "aac", signal(0.5, 44_100), 44_100)
+
+    missing = tmp_path / "missing"
+    async with deployed(
+        tmp_path, recognition(), diarization(), spool_directory=missing, spool_memory_bytes=1_000_000
+    ) as door:
+        with pytest.raises(TranscriptionError, match="temporary directory") as caught:
+            await door.client.transcribe_file(m4a(), configuration(name="talk.m4a"))
+        missing.mkdir()
+        await door.client.transcribe_file(m4a(), configuration(name="talk.m4a"))
+    assert caught.value.code == StatusCode.UNAVAILABLE
