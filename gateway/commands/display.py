@@ -51,7 +51,7 @@ class View:
         bars = Table.grid(padding=(0, 1))
         for label, stage in _STAGES:
             bars.add_row(label, *self._bar(stage))
-        newest = _newest([_segment(segment) for segment in self.transcript.segments], width, lines)
+        newest = _newest(self.transcript.segments, width, lines)
         return Group(Text(self.name, style="bold"), bars, Text(), *newest)
 
     def _bar(self, stage: gateway_pb2.Stage.ValueType) -> tuple[RenderableType, Text]:
@@ -89,15 +89,17 @@ def _segment(segment: gateway_pb2.Segment) -> Text:
     return Text(segment_line(segment), style="" if final else "dim")
 
 
-def _newest(segments: Sequence[Text], width: int, lines: int) -> list[Text]:
-    """The last of them that fit, wrapped; the first of these without its beginning where only that makes it fit."""
+def _newest(segments: Sequence[gateway_pb2.Segment], width: int, lines: int) -> list[Text]:
+    """The last of them that fit, wrapped; the first of these without its beginning where only that makes it fit.
+
+    Hours of speech have thousands, so only those that are shown are laid out.
+    """
     shown: list[Text] = []
-    for segment in reversed(segments[-max(lines, 0) :]):
-        wrapped = segment.wrap(_MEASURE, width)[-lines:]
-        shown[:0] = wrapped
-        lines -= len(wrapped)
-        if lines <= 0:
+    for segment in reversed(segments):
+        room = lines - len(shown)
+        if room <= 0:
             break
+        shown[:0] = _segment(segment).wrap(_MEASURE, width)[-room:]
     return shown
 
 

@@ -63,6 +63,12 @@ def test_the_newest_segments_are_shown_as_far_as_they_fit() -> None:
     ]
 
 
+def test_a_terminal_without_room_shows_no_segments() -> None:
+    view = View("call.wav", size=None)
+    view.transcript.apply(event(segment=segment("s0", ("word", 0, 0.5, "SPEAKER_00"))))
+    assert "word" not in picture(view, lines=0)
+
+
 def test_long_segments_are_wrapped_and_their_end_is_kept() -> None:
     view = View("call.wav", size=None)
     words = [(f"word{number}", number, number + 0.5, "SPEAKER_00") for number in range(40)]
