@@ -38,7 +38,11 @@ class AsrConfig(ServerConfig):
         min=0,
     )
     window_seconds: float = option(
-        0.0, "Longest utterance; 0 is what suits the model's family best (25 to 30 s).", min=0, max=60
+        0.0,
+        "Longest utterance, at least 1 s and never more than the model takes; "
+        "0 is what suits the model's family best (25 to 30 s).",
+        min=0,
+        max=60,
     )
     first_speech_seconds: float = option(
         2.5, "The first utterance ends at the first pause after this much speech, for an early answer.", min=0
@@ -49,6 +53,10 @@ class AsrConfig(ServerConfig):
     vad_min_silence_seconds: float = option(
         0.1, "Shorter pauses count as speech, and do not correct the times of words.", min=0.05, max=2
     )
+
+    def __post_init__(self) -> None:
+        if 0 < self.window_seconds < 1:
+            raise ValueError(f"window_seconds must be 0 or at least 1, is {self.window_seconds:g}")
 
     @property
     def model_precision(self) -> Literal["int8", "fp32"]:

@@ -42,6 +42,12 @@ def test_no_window_is_longer_than_the_model_takes(
     assert options.longest <= limit
 
 
+def test_a_window_too_short_to_look_for_a_pause_in_is_refused() -> None:
+    result = CliRunner().invoke(main, ["--window-seconds", "0.2"])
+    assert result.exit_code == 2
+    assert "window_seconds must be 0 or at least 1" in result.output
+
+
 def test_help_is_the_manual() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
