@@ -53,7 +53,9 @@ def find_recording(argument: str) -> Recording:
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(f"{argument} is a folder, not a recording")
-    return Recording(argument, path.name, _regular_size(found))
+    # Names on disk are bytes; those that are no text cannot be in messages as they are.
+    name = os.fsencode(path.name).decode(errors="replace")
+    return Recording(argument, name, _regular_size(found))
 
 
 def _regular_size(found: os.stat_result) -> int | None:

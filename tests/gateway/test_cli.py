@@ -179,6 +179,13 @@ async def test_output_file_decides_the_format(shell: Shell, recording: Path, tmp
     assert target.read_text().startswith("1\n00:00:00,500 --> 00:00:01,400\nSPEAKER_00: Hello there.\n")
 
 
+async def test_a_name_that_is_no_text_is_sent_as_well_as_it_can_be(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    path.write_bytes(RECORDED)
+    assert await shell.run("transcribe", str(path)) == Ended(0, TEXT, "")
+    assert shell.gateway.calls[0].config.audio_format.container.name == "caf\N{REPLACEMENT CHARACTER}.wav"
+
+
 async def test_a_failure_leaves_the_output_file_as_it_was(shell: Shell, tmp_path: Path) -> None:
     target = tmp_path / "transcript.txt"
     target.write_text("precious")
