@@ -2,9 +2,12 @@
 
 import sys
 
-from asr_service.config import ENV_PREFIX, AsrConfig
-from asr_service.loading import load_models
-from asr_service.servicer import RecognitionService
+try:
+    from asr_service.config import ENV_PREFIX, AsrConfig
+    from asr_service.loading import load_models
+    from asr_service.servicer import RecognitionService
+except ModuleNotFoundError as error:
+    sys.exit(f"the package {error.name} is missing: pip install 'duoscribe[asr]'")
 from serving.config import command
 from serving.models.store import ModelStore
 from serving.server import run

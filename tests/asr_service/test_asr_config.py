@@ -1,6 +1,8 @@
 """What the service makes of its flags."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,12 @@ from asr_service.config import AsrConfig
 from asr_service.loading import cut_options
 from support.recognition import INFO
 
+# None in sys.modules is a package that is not installed.
+WITHOUT_ITS_EXTRA = """
+import runpy, sys
+sys.modules["sherpa_onnx"] = None
+runpy.run_module("asr_service", run_name="__main__")
+"""
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -60,3 +68,11 @@ def test_help_is_the_manual() -> None:
         "DUOSCRIBE_ASR_MODEL",
     ):
         assert flag in result.output
+
+
+def test_without_its_extra_the_service_says_what_to_install() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ITS_EXTRA], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "the package sherpa_onnx is missing: pip install 'duoscribe[asr]'\n"
