@@ -10,6 +10,7 @@ from grpc import aio
 
 from gateway.addresses import target
 from serving import logs
+from serving.keepalive import keepalive_options
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
@@ -68,9 +69,8 @@ def _channel(addresses: Sequence[str], service: str) -> aio.Channel:
     options: list[tuple[str, str | int]] = [
         ("grpc.service_config", json.dumps(service_config)),
         ("grpc.enable_http_proxy", 0),
-        # A machine that vanished is noticed after these two. Servers take pings every 15 s.
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        # Servers take pings every 15 s.
+        *keepalive_options(interval_ms=20_000, timeout_ms=10_000),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 5_000),
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),

@@ -18,6 +18,7 @@ from grpc import aio
 
 from gateway.transcript import Transcript
 from serving.calls import response, responses
+from serving.keepalive import keepalive_options
 from serving.status import from_rpc_error
 from serving.times import seconds
 from speech.audio.v1 import audio_pb2
@@ -38,8 +39,7 @@ CHUNK_BYTES = 128 * 1024
 _CHANNEL_OPTIONS: Sequence[tuple[str, str | int]] = (
     # A four-hour transcript in one message is larger than gRPC's 4 MiB.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    *keepalive_options(interval_ms=60_000, timeout_ms=20_000),
 )
 
 

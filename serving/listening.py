@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 
 from serving.config import ServerConfig
+from serving.keepalive import keepalive_options
 
 # Callers may ping every 20 s to keep a connection alive through middleboxes; clocks and queues take their share of it.
 _MIN_PING_INTERVAL_MS = 15_000
@@ -29,8 +30,7 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.keepalive_time_ms", _KEEPALIVE_INTERVAL_MS),
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        *keepalive_options(interval_ms=_KEEPALIVE_INTERVAL_MS, timeout_ms=_KEEPALIVE_TIMEOUT_MS),
         # Two servers on one port would share its callers at random; the second shall fail to start instead.
         ("grpc.so_reuseport", 0),
     ]
