@@ -20,6 +20,7 @@ import grpc
 from benchmarks.processes import resident_memory
 from gateway.client import Transcript, TranscriptionClient, configuration
 from gateway.supervisor import Launch, running_services
+from serving import logs
 from serving.config import ServerConfig
 from serving.server import running
 from serving.times import SAMPLE_RATE, duration
@@ -181,6 +182,7 @@ def main() -> None:
     )
     parser.add_argument("--hours", type=float, default=4.0)
     hours = parser.parse_args().hours
+    logs.configure("warning", "console")
     memory = asyncio.run(measure(hours))
     print("| recording | words | before, MiB | highest, MiB | growth, MiB |")
     print("| --- | --- | --- | --- | --- |")

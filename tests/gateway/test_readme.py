@@ -81,7 +81,6 @@ def look_up(address: str, asked: list[tuple[str, str]]) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    # docs/benchmarks.md is written by the benchmark itself.
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists() or link == "docs/benchmarks.md", f"{page.name}: {link}"
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
