@@ -46,12 +46,14 @@ class Batch:
         self._several = several
 
     async def run(self, client: TranscriptionClient) -> int:
-        """Returns how many failed."""
+        """Returns how many failed. Raises BrokenPipeError once nobody reads standard output, which click ends quietly."""
         failures = 0
         for job in self._jobs:
             try:
                 await self._transcribe(client, job)
             except (JobFailed, OSError) as error:
+                if isinstance(error, BrokenPipeError) and job.output is None:
+                    raise
                 tell(job.recording.name, str(error))
                 failures += 1
         return failures

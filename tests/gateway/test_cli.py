@@ -152,6 +152,20 @@ async def test_a_bad_file_does_not_lose_the_others(shell: Shell, recording: Path
     )
 
 
+async def test_it_ends_quietly_once_nobody_reads_its_output(shell: Shell, recording: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = await asyncio.create_subprocess_exec(
+        *(*CLI, "transcribe", "--server", shell.address, str(recording), str(recording)),
+        stdout=writer,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(writer)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, err) == (1, b"")
+    assert len(shell.gateway.calls) < 2
+
+
 async def test_a_busy_gateway_says_when_to_come_back(shell: Shell) -> None:
     ended = await shell.run("transcribe", "-", stdin=b"busy")
     assert ended.code == 1
