@@ -44,7 +44,7 @@ class ParkedAudio:
     async def _flush(self) -> None:
         piece, self._unwritten = self._unwritten, bytearray()
         try:
-            await asyncio.to_thread(self._file.write, piece)
+            await asyncio.to_thread(_write_all, self._file, piece)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise Unavailable(
@@ -58,3 +58,10 @@ async def parked_audio() -> AsyncIterator[ParkedAudio]:
     """An empty one. Its file has no name, so nothing is left of it however the process ends."""
     with tempfile.TemporaryFile(prefix="duoscribe-", buffering=0) as file:
         yield ParkedAudio(file)
+
+
+def _write_all(file: BinaryIO, piece: bytearray) -> None:
+    """A disk that is all but full takes a part of a write without an error."""
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]

@@ -2,11 +2,10 @@
 
 import asyncio
 import gc
-import resource
 import subprocess
 import sys
 import tracemalloc
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.spool import PIECE_BYTES, Spool
 from serving.errors import Abandoned, Unavailable
+from support.disk import files_no_larger_than
 
 # Each step: a reader of the numbered three takes a piece, or bytes are written.
 STEPS = st.lists(st.integers(0, 2) | st.binary(max_size=300) | st.just(b"x" * (PIECE_BYTES + 7)), max_size=30)
@@ -201,17 +201,6 @@ def test_killed_process_leaves_nothing(tmp_path):
     ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert ended.returncode == -9
     assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def files_no_larger_than(size):
-    """What a full disk looks like to a process that may not write any further."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def open_descriptors():

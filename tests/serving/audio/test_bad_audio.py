@@ -1,8 +1,6 @@
 """What cannot be decoded is refused in words for the caller: what is wrong, where, who must do what, nothing inside."""
 
 import re
-import resource
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from serving.audio import open_recording
 from serving.errors import InvalidAudio, InvalidConfig, RecordingTooLong, Unavailable
 from speech.audio.v1 import audio_pb2
 from support import audio
+from support.disk import files_no_larger_than
 
 S16, F32 = audio_pb2.PCM_ENCODING_S16LE, audio_pb2.PCM_ENCODING_F32LE
 SOUND = audio.signal(6, 44_100)
@@ -243,17 +242,6 @@ async def test_small_damage_is_a_flaw_and_keeps_the_time(file):
 @pytest.mark.parametrize("file", [MP3, M4A, FLAC], ids=["mp3", "m4a", "flac"])
 async def test_much_damage_is_refused(file):
     assert isinstance(await refusal(damaged(file, 0.2, 0.6)), InvalidAudio)
-
-
-@contextmanager
-def files_no_larger_than(size):
-    """What a full disk looks like to a process that may not write any further."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_full_disk_is_the_operators():
