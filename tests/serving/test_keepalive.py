@@ -37,18 +37,27 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.dead = False
         self._port = port
+        self._passing: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
         server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         server.close()
+        for task in self._passing:
+            task.cancel()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(
+            *self._passing, *(writer.wait_closed() for writer in self._writers), return_exceptions=True
+        )
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        await asyncio.gather(self._pass(reader, onward_writer), self._pass(onward_reader, writer))
-        writer.close()
-        onward_writer.close()
+        self._writers += [writer, onward_writer]
+        for source, sink in ((reader, onward_writer), (onward_reader, writer)):
+            self._passing.append(asyncio.create_task(self._pass(source, sink)))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(65536):
