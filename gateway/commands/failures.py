@@ -17,7 +17,13 @@ _WHO_ACTS = {
 }
 
 # What gRPC itself says when nothing answers at the address.
-_UNREACHABLE = ("failed to connect", "DNS resolution failed", "name resolution", "Could not contact DNS")
+_UNREACHABLE = (
+    "failed to connect",
+    "errors resolving",
+    "DNS resolution failed",
+    "name resolution",
+    "contact DNS",
+)
 
 
 def explain(error: TranscriptionError, *, request_id: str) -> str:

@@ -172,6 +172,13 @@ async def test_a_busy_gateway_says_when_to_come_back(shell: Shell) -> None:
     assert ended.err == "duoscribe: stdin: every place is taken. The gateway is busy: try again in 7 s.\n"
 
 
+async def test_an_address_that_is_none_is_the_users_to_check(shell: Shell, recording: Path) -> None:
+    ended = await shell.run("transcribe", "--server", "no such host", str(recording))
+    assert ended.code == 1
+    assert "no gateway can be reached" in ended.err
+    assert "Check the address" in ended.err
+
+
 async def test_an_address_where_nothing_listens_is_named(shell: Shell, recording: Path) -> None:
     ended = await shell.run("transcribe", "--server", "unix:/nowhere/at-all.sock", str(recording))
     assert ended.code == 1
