@@ -18,6 +18,8 @@ from speech.asr.v1 import asr_pb2
 from speech.audio.v1 import audio_pb2
 
 _PROGRESS_SECONDS = 1.0
+# How long a caller may hear nothing: by this it tells a service that is busy with others from one that hangs.
+_REPEAT_SECONDS = 10.0
 
 Send = Callable[[asr_pb2.RecognizeResponse], Awaitable[None]]
 
@@ -39,6 +41,8 @@ class Session:
         stream: Stream,
         ears: Executor,
         send: Send,
+        *,
+        repeat_seconds: float = _REPEAT_SECONDS,
     ) -> None:
         self._info = info
         self._language = language
@@ -46,6 +50,7 @@ class Session:
         self._stream = stream
         self._ears = ears
         self._send_response = send
+        self._repeat_seconds = repeat_seconds
         self._sending = asyncio.Lock()
         self._pending: asyncio.Queue[_Pending | None] = asyncio.Queue()
         self._unsent: deque[Utterance] = deque()
@@ -106,14 +111,14 @@ class Session:
             self._stream.delivered()
 
     async def _tell_progress(self) -> None:
-        told = asr_pb2.RecognitionProgress()
+        told, told_at = asr_pb2.RecognitionProgress(), time.perf_counter()
         while True:
             await asyncio.sleep(_PROGRESS_SECONDS)
             async with self._sending:
                 progress = self._progress()
-                if progress != told:
+                if progress != told or time.perf_counter() - told_at >= self._repeat_seconds:
                     await self._send_response(asr_pb2.RecognizeResponse(progress=progress))
-                told = progress
+                    told, told_at = progress, time.perf_counter()
 
     def _progress(self) -> asr_pb2.RecognitionProgress:
         processed = self._unsent[0].start if self._unsent else self._undecided_from

@@ -25,6 +25,7 @@ class BusyCaller:
         self.asked = asyncio.Event()
         self.free = asyncio.Event()
         self.got: list[str | None] = []
+        self.sent = asyncio.Semaphore(0)
         self.broken_off = False
 
     async def send(self, response: asr_pb2.RecognizeResponse) -> None:
@@ -32,6 +33,7 @@ class BusyCaller:
             self.asked.set()
             await self._become_free()
         self.got.append(response.WhichOneof("message"))
+        self.sent.release()
 
     async def _become_free(self) -> None:
         try:
@@ -48,7 +50,7 @@ async def session(send: Send) -> AsyncIterator[Session]:
     scheduler.start()
     with ThreadPoolExecutor(1) as ears:
         async with scheduler.stream() as stream:
-            yield Session(INFO, None, listener, stream, ears, send)
+            yield Session(INFO, None, listener, stream, ears, send, repeat_seconds=0.5)
         await scheduler.close()
 
 
@@ -64,3 +66,17 @@ async def test_progress_under_way_is_sent_before_the_end() -> None:
         await running.run(blocks())
     assert not caller.broken_off
     assert caller.got == ["progress", "completed"]
+
+
+async def test_progress_is_repeated_while_nothing_changes() -> None:
+    caller = BusyCaller()
+    caller.free.set()
+
+    async def blocks() -> AsyncIterator[Pcm]:
+        yield SILENCE
+        for _ in range(2):
+            await caller.sent.acquire()
+
+    async with asyncio.timeout(10), session(caller.send) as running:
+        await running.run(blocks())
+    assert caller.got == ["progress", "progress", "completed"]
