@@ -80,7 +80,8 @@ async def test_the_callers_deadline_holds_for_the_backends(tmp_path, backends):
         await check_backends_cancelled(*backends)
     assert caught.value.code == StatusCode.DEADLINE_EXCEEDED
     for backend in backends:
-        assert 0 < backend.calls[0].time_remaining <= 1.5
+        # gRPC rounds a timeout up to the wire's next unit with each hop, so a little more than was left may arrive.
+        assert 0 < backend.calls[0].time_remaining < 1.6
 
 
 async def test_without_a_deadline_the_backends_have_none(tmp_path):
