@@ -18,10 +18,10 @@ from asr_service.utterances import UtteranceCutter
 from serving import logs
 from serving.audio import open_recording
 from serving.errors import InvalidConfig, Loading
+from serving.limits import service_limits
 from serving.times import duration
 from serving.upload import Upload
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
-from speech.audio.v1 import audio_pb2
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -98,7 +98,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             word_timing=asr_pb2.WORD_TIMING_MEASURED if info.measures_time else asr_pb2.WORD_TIMING_ESTIMATED,
             word_confidence=info.has_confidence,
             max_utterance_duration=duration(cut_options(self._config, info).longest),
-            limits=self._limits(),
+            limits=service_limits(self._config),
         )
 
     def _loaded(self) -> _Ready:
@@ -108,14 +108,6 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
 
     def _listener(self, models: LoadedModels) -> Listener:
         return Listener(models.detector(), UtteranceCutter(cut_options(self._config, models.engine.info)))
-
-    def _limits(self) -> audio_pb2.ServiceLimits:
-        return audio_pb2.ServiceLimits(
-            max_audio_duration=duration(self._config.max_audio_seconds),
-            max_message_bytes=self._config.max_message_bytes,
-            max_concurrent_streams=self._config.max_streams,
-            max_idle_duration=duration(self._config.max_idle_seconds),
-        )
 
 
 def known_language(tag: str, info: EngineInfo) -> str | None:

@@ -8,7 +8,8 @@ import grpc
 from diarization_service.config import Config, WorkerConfig
 from diarization_service.pool import WorkerPool
 from diarization_service.process import Worker, WorkerProcess, worker_command, worker_environment
-from diarization_service.servicer import DiarizationServicer, limits
+from diarization_service.servicer import DiarizationServicer
+from serving.limits import service_limits
 from serving.models import ModelStore
 from speech.audio.v1.audio_pb2 import ModelInfo
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
@@ -80,5 +81,5 @@ def _described(
     stored = {model.role: model for model in models}
     for model in described.models:
         model.MergeFrom(stored[model.role])
-    described.limits.CopyFrom(limits(config))
+    described.limits.CopyFrom(service_limits(config))
     return described

@@ -16,7 +16,7 @@ from serving.config import ServerConfig
 from serving.speakers import speaker_bounds
 from serving.times import SAMPLE_RATE, duration, samples_to_duration
 from serving.upload import Upload
-from speech.audio.v1.audio_pb2 import ModelInfo, ServiceLimits
+from speech.audio.v1.audio_pb2 import ModelInfo
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_WAITING,
     DescribeDiarizationRequest,
@@ -114,16 +114,6 @@ class DiarizationServicer(SpeakerDiarizationServicer):
                 response.progress.received.CopyFrom(samples_to_duration(audio.samples))
                 await teller.tell(response)
         return answer
-
-
-def limits(config: ServerConfig) -> ServiceLimits:
-    """What the service takes, for callers."""
-    return ServiceLimits(
-        max_audio_duration=duration(config.max_audio_seconds),
-        max_message_bytes=config.max_message_bytes,
-        max_concurrent_streams=config.max_streams,
-        max_idle_duration=duration(config.max_idle_seconds),
-    )
 
 
 def _started(request_id: str, models: Iterable[ModelInfo]) -> DiarizeResponse:

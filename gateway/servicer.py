@@ -18,10 +18,9 @@ from gateway.spool import Spool
 from gateway.transcript import Transcript
 from serving.audio import open_recording
 from serving.errors import Loading
+from serving.limits import service_limits
 from serving.speakers import speaker_bounds
-from serving.times import duration
 from serving.upload import Upload
-from speech.audio.v1 import audio_pb2
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -91,7 +90,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         patience = _DESCRIBE_SECONDS if remaining is None else min(_DESCRIBE_SECONDS, remaining / 2)
         asr, diarization = await self._connected().describe(patience)
         return gateway_pb2.DescribeTranscriptionResponse(
-            asr=asr, diarization=diarization, limits=self._limits()
+            asr=asr, diarization=diarization, limits=service_limits(self._config)
         )
 
     async def _transcribe(
@@ -142,14 +141,6 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         if self._backends is None:
             raise Loading("the gateway is starting; try again shortly")
         return self._backends
-
-    def _limits(self) -> audio_pb2.ServiceLimits:
-        return audio_pb2.ServiceLimits(
-            max_audio_duration=duration(self._config.max_audio_seconds),
-            max_message_bytes=self._config.max_message_bytes,
-            max_concurrent_streams=self._config.max_streams,
-            max_idle_duration=duration(self._config.max_idle_seconds),
-        )
 
 
 def _deadline(context: _Context) -> float | None:
