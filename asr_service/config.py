@@ -6,6 +6,7 @@ from typing import Literal
 
 from asr_service.vad import VadOptions
 from serving.config import ServerConfig, option
+from serving.models.roles import RECOGNITION
 
 ENV_PREFIX = "DUOSCRIBE_ASR_"
 
@@ -16,8 +17,9 @@ class AsrConfig(ServerConfig):
         "127.0.0.1:50051", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
     )
     model: str = option(
-        "whisper-tiny.en",
+        RECOGNITION.default,
         "Recognition model: a name that `duoscribe models list` shows, or a folder in one of sherpa-onnx's layouts.",
+        env=RECOGNITION.variable,
     )
     precision: str = option(
         "int8", "Which files to prefer where the model's folder holds both.", choices=("int8", "fp32")

@@ -10,11 +10,11 @@ from asr_service.config import AsrConfig
 from asr_service.engines.base import Engine, EngineInfo
 from asr_service.utterances import CutOptions
 from asr_service.vad import ENGINE, VoiceActivityDetector, silero
+from serving.models.roles import RECOGNITION, VOICE_ACTIVITY
 from serving.models.store import ModelStore
 from serving.times import SAMPLE_RATE
 from speech.audio.v1 import audio_pb2
 
-_VAD_MODEL = "silero-vad"
 _VAD_FILE = "silero_vad.onnx"
 
 
@@ -31,10 +31,10 @@ class LoadedModels:
 def load_models(config: AsrConfig, store: ModelStore) -> LoadedModels:
     """Blocks for seconds. Raises ModelUnavailable."""
     engine = engines.load(store.path(config.model), precision=config.model_precision, threads=config.threads)
-    detector = silero(store.path(_VAD_MODEL) / _VAD_FILE, config.vad)
+    detector = silero(store.path(VOICE_ACTIVITY.default) / _VAD_FILE, config.vad)
     detector().accept(np.zeros(SAMPLE_RATE, np.float32))
-    recognition = store.info(config.model, role="recognition")
-    activity = store.info(_VAD_MODEL, role="voice-activity")
+    recognition = store.info(config.model, role=RECOGNITION.name)
+    activity = store.info(VOICE_ACTIVITY.default, role=VOICE_ACTIVITY.name)
     recognition.engine, recognition.provider = engine.info.engine, engine.info.provider
     activity.engine, activity.provider = ENGINE, "cpu"
     return LoadedModels(engine, detector, (recognition, activity))

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from serving.config import ServerConfig, option
+from serving.models.roles import EMBEDDING, SEGMENTATION
 
 ENV_PREFIX = "DUOSCRIBE_DIARIZATION_"
 
@@ -16,12 +17,14 @@ class Config(ServerConfig):
         "127.0.0.1:50052", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
     )
     segmentation_model: str = option(
-        "pyannote-segmentation-3.0",
+        SEGMENTATION.default,
         "Model that hears who speaks within a window: a name from `duoscribe models list`, or a folder.",
+        env=SEGMENTATION.variable,
     )
     embedding_model: str = option(
-        "wespeaker-resnet34",
+        EMBEDDING.default,
         "Model that says what a speaker sounds like: a name from `duoscribe models list`, or a folder.",
+        env=EMBEDDING.variable,
     )
     device: str = option("auto", "Where to compute: cpu, cuda, cuda:N, or auto: a GPU if torch sees one.")
     workers: int = option(1, "Recordings computed at once, each in a process of its own.", min=1, max=64)

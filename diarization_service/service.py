@@ -11,6 +11,7 @@ from diarization_service.process import Worker, WorkerProcess, worker_command, w
 from diarization_service.servicer import DiarizationServicer
 from serving.limits import service_limits
 from serving.models import ModelStore
+from serving.models.roles import EMBEDDING, SEGMENTATION
 from speech.audio.v1.audio_pb2 import ModelInfo
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
@@ -33,7 +34,7 @@ class DiarizationService:
     @classmethod
     def of(cls, config: Config, store: ModelStore) -> "DiarizationService":
         """The service as it is deployed: its workers are processes, its models come from `store`."""
-        roles = {"segmentation": config.segmentation_model, "embedding": config.embedding_model}
+        roles = {SEGMENTATION.name: config.segmentation_model, EMBEDDING.name: config.embedding_model}
 
         async def spawn() -> Worker:
             command = worker_command(worker_config(config, store))

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from gateway.supervisor import Launch, Services, Sink, running_services
+from serving.models.roles import ROLES
 from serving.models.store import ModelStore
 
 # Paths of sockets are short: 107 bytes on Linux, 103 elsewhere, with some left for the socket's own name.
 _MAX_DIRECTORY_BYTES = 80
-_BACKEND_VARIABLES = ("DUOSCRIBE_ASR_", "DUOSCRIBE_DIARIZATION_")
 
 
 @contextmanager
@@ -47,13 +47,9 @@ async def embedded_services(
 
 
 def missing_models(store: ModelStore, environment: Mapping[str, str]) -> list[str]:
-    """Names of the models that the services will ask for and that have not been pulled.
+    """Names of the models that the services will load and that have not been pulled.
 
-    These are the default set, and whatever a backend's environment variable names.
+    A folder that a variable names instead is left to the service, which says what is wrong with it.
     """
-    named = {value for variable, value in environment.items() if variable.startswith(_BACKEND_VARIABLES)}
-    return [
-        entry.name
-        for entry in store.entries()
-        if (entry.default or entry.name in named) and not store.has(entry)
-    ]
+    chosen = {role.chosen(environment) for role in ROLES}
+    return [entry.name for entry in store.entries() if entry.name in chosen and not store.has(entry)]
