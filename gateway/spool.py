@@ -4,7 +4,6 @@ It lives in memory until that is full, then in a temporary file without a name: 
 """
 
 import asyncio
-import errno
 import os
 import tempfile
 import threading
@@ -12,10 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from serving.errors import DuoscribeError, Unavailable
+from serving.disk import disk_errors
+from serving.errors import Unavailable
 from serving.times import SAMPLE_RATE
 
 _BYTES_PER_SECOND = 2 * SAMPLE_RATE
+_OWNER = "the gateway"
 
 # Two seconds of sound: what a reader gets at a time, at most.
 PIECE_BYTES = 64 * 1024
@@ -50,11 +51,11 @@ class Spool:
         if self._finished:
             raise ValueError("written to after finish")
         try:
-            await self._store(pcm)
-        except OSError as error:
-            failure = _unavailable(error)
+            with disk_errors(_OWNER):
+                await self._store(pcm)
+        except Unavailable as failure:
             self.fail(failure)
-            raise failure from error
+            raise
         self._size += len(pcm)
         self._wake()
 
@@ -127,10 +128,8 @@ class Spool:
         if self._file is None:
             with memoryview(self._memory) as memory:
                 return bytes(memory[position:end])
-        try:
+        with disk_errors(_OWNER):
             return await asyncio.to_thread(self._file.read, position, end)
-        except OSError as error:
-            raise _unavailable(error) from error
 
     def _wake(self) -> None:
         self._changed.set()
@@ -180,13 +179,3 @@ class _NamelessFile:
     def _close_if_unused(self) -> None:
         if self._closing and not self._users:
             self._file.close()
-
-
-def _unavailable(error: OSError) -> DuoscribeError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return Unavailable(
-            "the gateway's spool is full; its operator must make room on the disk for temporary files"
-        )
-    return Unavailable(
-        "the gateway's spool cannot use its disk; its operator must see to the temporary directory"
-    )

@@ -1,6 +1,5 @@
 """An upload's bytes as FFmpeg is to read them: as they come, or kept on disk where it must seek."""
 
-import errno
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,8 @@ from typing import Protocol
 
 from serving.audio.head import HeadReader, index_comes_late, is_fragmented, is_iso_media, promised_seconds
 from serving.audio.ogg import OggPages
-from serving.errors import InvalidAudio, Unavailable
+from serving.disk import disk_errors
+from serving.errors import InvalidAudio
 
 READ_BYTES = 32 * 1024
 
@@ -83,17 +83,9 @@ def _drain(file: Readable) -> None:
 def _kept(head: HeadReader, directory: Path | None) -> Iterator[Readable]:
     """All of the upload, in a temporary file that no directory lists."""
     with ExitStack() as stack:
-        try:
+        with disk_errors("the service"):
             file = stack.enter_context(tempfile.TemporaryFile(dir=directory))
             while piece := head.read(READ_BYTES):
                 file.write(piece)
             file.seek(0)
-        except OSError as error:
-            raise _unavailable(error) from error
         yield file
-
-
-def _unavailable(error: OSError) -> Unavailable:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return Unavailable("the service's disk for temporary files is full; its operator must make room")
-    return Unavailable("the service cannot use its disk; its operator must see to the temporary directory")

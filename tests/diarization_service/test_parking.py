@@ -1,5 +1,8 @@
 """Audio that waits on disk is whole, or the recording fails."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from diarization_service.parking import ParkedAudio, parked_audio
@@ -26,3 +29,32 @@ async def test_a_disk_that_takes_only_a_part_is_full(size: int) -> None:
     async with parked_audio() as audio:
         with files_no_larger_than(size // 2), pytest.raises(Unavailable, match="operator must make room"):
             await write_and_read(audio, bytes(size))
+
+
+async def test_a_disk_that_fails_is_the_operators() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        os.fdopen(writing, "wb", buffering=0) as broken,
+        pytest.raises(Unavailable, match="its operator must see"),
+    ):
+        await ParkedAudio(broken).write(bytes(3_000_000))
+
+
+async def test_a_file_that_cannot_be_read_is_the_operators() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        os.fdopen(writing, "wb", buffering=0) as broken,
+        pytest.raises(Unavailable, match="its operator must see"),
+    ):
+        await write_and_read(ParkedAudio(broken), b"")
+
+
+async def test_a_missing_directory_is_the_operators(tmp_path: Path) -> None:
+    with pytest.raises(
+        Unavailable, match=r"the diarization service's disk .* its operator must see"
+    ) as caught:
+        async with parked_audio(tmp_path / "missing"):
+            pass
+    assert str(tmp_path) not in caught.value.message

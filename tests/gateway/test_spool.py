@@ -176,9 +176,9 @@ async def test_full_disk_is_the_operators(tmp_path):
     waiting = asyncio.create_task(everything(spool))
     with files_no_larger_than(5000):
         await spool.write(bytes(3000))
-        with pytest.raises(Unavailable, match="spool is full; its operator must"):
+        with pytest.raises(Unavailable, match=r"the gateway's disk .* is full; its operator must"):
             await spool.write(bytes(3000))
-    with pytest.raises(Unavailable, match="spool is full"):
+    with pytest.raises(Unavailable, match=r"disk .* is full"):
         await waiting
     spool.close()
 
