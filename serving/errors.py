@@ -9,8 +9,7 @@
     ├── Overloaded                RESOURCE_EXHAUSTED, with when to try again
     ├── Unavailable               UNAVAILABLE
     │   ├── Loading
-    │   ├── Draining
-    │   └── NoHealthyBackend
+    │   └── Draining
     ├── IdleTooLong               DEADLINE_EXCEEDED
     ├── Abandoned                 CANCELLED
     ├── ModelUnavailable          FAILED_PRECONDITION
@@ -78,10 +77,6 @@ class Loading(Unavailable):
 
 class Draining(Unavailable):
     """The service is shutting down."""
-
-
-class NoHealthyBackend(Unavailable):
-    """None of the backend's addresses answers."""
 
 
 class IdleTooLong(DuoscribeError):

@@ -19,7 +19,6 @@ CODES = [
     (errors.Overloaded("x", retry_after=1), code_pb2.RESOURCE_EXHAUSTED),
     (errors.Loading("x"), code_pb2.UNAVAILABLE),
     (errors.Draining("x"), code_pb2.UNAVAILABLE),
-    (errors.NoHealthyBackend("x"), code_pb2.UNAVAILABLE),
     (errors.IdleTooLong("x"), code_pb2.DEADLINE_EXCEEDED),
     (errors.Abandoned("x"), code_pb2.CANCELLED),
     (errors.ModelUnavailable("x"), code_pb2.FAILED_PRECONDITION),
