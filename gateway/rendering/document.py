@@ -48,9 +48,13 @@ def _model(model: ModelInfo) -> JsonObject:
 
 
 def transcript_document(transcript: TranscribeFileResponse) -> JsonObject:
-    """The transcript as plain values: times in seconds to the millisecond, null for what is not known."""
+    """The transcript as plain values: times in seconds to the millisecond, null for what is not known.
+
+    `partial` stands in it only where a stage failed and the caller accepts what the other one found.
+    """
     completed = transcript.completed
-    return {
+    document: JsonObject = {"partial": True} if completed.partial else {}
+    return document | {
         "duration": _seconds(completed.duration),
         "speakers": list(completed.speakers),
         "segments": [_segment(segment) for segment in transcript.segments],

@@ -141,6 +141,15 @@ def test_json_has_the_documented_shape() -> None:
     assert document["models"]["recognition"]["license"] is None
 
 
+@pytest.mark.parametrize("partial", [False, True])
+def test_json_says_that_it_is_partial_only_where_it_is(partial: bool) -> None:
+    said = example()
+    said.completed.partial = partial
+    document = json.loads(render(said, OutputFormat.JSON, name=""))
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert document.get("partial", "absent") == (True if partial else "absent")
+
+
 def test_schema_refuses_what_is_not_documented() -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     document = json.loads(render(example(), OutputFormat.JSON, name=""))
