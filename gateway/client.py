@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 import grpc
 from google.rpc import error_details_pb2
@@ -33,6 +33,8 @@ __all__ = [
     "read_file",
     "read_stream",
 ]
+
+RequestT = TypeVar("RequestT", gateway_pb2.TranscribeRequest, gateway_pb2.TranscribeFileRequest)
 
 CHUNK_BYTES = 128 * 1024
 
@@ -95,7 +97,7 @@ class TranscriptionClient:
         """
         call = self._stub.Transcribe(timeout=timeout)
         events = responses(call)
-        upload = asyncio.create_task(_upload(call, chunks, config))
+        upload = asyncio.create_task(_upload(call, gateway_pb2.TranscribeRequest, chunks, config))
         try:
             async for event in events:
                 yield event
@@ -121,16 +123,9 @@ class TranscriptionClient:
         call = self._stub.TranscribeFile(timeout=timeout)
         answer = response(call)
         try:
-            await call.write(gateway_pb2.TranscribeFileRequest(config=config))
-            async for chunk in chunks:
-                await call.write(gateway_pb2.TranscribeFileRequest(audio=chunk))
-            await call.write(gateway_pb2.TranscribeFileRequest(end_of_audio=audio_pb2.EndOfAudio()))
-            await call.done_writing()
-        except (aio.AioRpcError, asyncio.InvalidStateError):
-            pass  # The gateway ended the call before the upload's end: the answer below says why.
+            await _upload(call, gateway_pb2.TranscribeFileRequest, chunks, config)
         except BaseException:
             answer.close()
-            call.cancel()
             raise
         try:
             return await answer
@@ -186,18 +181,19 @@ async def read_stream(source: BinaryIO, *, chunk_bytes: int = CHUNK_BYTES) -> As
 
 
 async def _upload(
-    call: aio.StreamStreamCall[gateway_pb2.TranscribeRequest, gateway_pb2.TranscribeResponse],
+    call: aio.StreamStreamCall[RequestT, Any] | aio.StreamUnaryCall[RequestT, Any],
+    request: type[RequestT],
     chunks: AsyncIterable[bytes],
     config: gateway_pb2.TranscriptionConfig,
 ) -> None:
     try:
-        await call.write(gateway_pb2.TranscribeRequest(config=config))
+        await call.write(request(config=config))
         async for chunk in chunks:
-            await call.write(gateway_pb2.TranscribeRequest(audio=chunk))
-        await call.write(gateway_pb2.TranscribeRequest(end_of_audio=audio_pb2.EndOfAudio()))
+            await call.write(request(audio=chunk))
+        await call.write(request(end_of_audio=audio_pb2.EndOfAudio()))
         await call.done_writing()
     except (aio.AioRpcError, asyncio.InvalidStateError):
-        return  # The gateway ended the call before the upload's end: whoever reads the events learns why.
+        return  # The gateway ended the call before the upload's end: whoever reads the answer learns why.
     except BaseException:
         call.cancel()
         raise
