@@ -3,9 +3,12 @@
 OpenAI's transcribe() goes on from the last timestamp that it got (whisper/transcribe.py, `seek`). Here the last token's
 end says how far the text goes, and voice activity whether somebody speaks after it; what follows is decoded by itself.
 On 100 s of read sentences joined with pauses of about a second, this took tiny.en from 18 % word errors to 4 %.
+
+An utterance for which it gives nothing at all is decoded again in parts, once: in noise, say, there is nothing to find.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from asr_service.engines.base import Engine, EngineInfo, Recognition, Speech, Token
@@ -18,6 +21,10 @@ _LEAD_SECONDS = 0.15
 
 # Each decode must get this much further than the one before.
 _STEP_SECONDS = 0.5
+# Of an utterance without words; two parts where it is shorter than two of these.
+_PART_SECONDS = 10.0
+
+_Span = tuple[float, float]
 
 
 class ContinuingEngine:
@@ -35,21 +42,44 @@ class ContinuingEngine:
         return [self._completed(*pair) for pair in zip(batch, recognitions, strict=True)]
 
     def _completed(self, speech: Speech, recognition: Recognition) -> Recognition:
-        tokens = list(recognition.tokens)
+        if recognition.tokens:
+            return Recognition(tuple(self._continued(speech, recognition.tokens)))
+        return Recognition(
+            tuple(
+                token
+                for start, part in _parts(speech)
+                for token in _moved(self._continued(part, self._tokens(part)), start)
+            )
+        )
+
+    def _continued(self, speech: Speech, first: Sequence[Token]) -> list[Token]:
+        tokens = list(first)
         least = _STEP_SECONDS
-        while tokens and (rest := _missed(speech, _end(tokens))) and rest[0] >= least:
+        while (rest := _missed(speech, _end(tokens))) and rest[0] >= least:
             start, missed = rest
-            (more,) = self._engine.recognize([missed])
-            if not more.tokens:
+            more = self._tokens(missed)
+            if not more:
                 break
-            tokens.extend(replace(token, start=start + (token.start or 0.0)) for token in more.tokens)
+            tokens.extend(_moved(more, start))
             least = start + _STEP_SECONDS
-        return Recognition(tuple(tokens))
+        return tokens
+
+    def _tokens(self, speech: Speech) -> Sequence[Token]:
+        (recognition,) = self._engine.recognize([speech])
+        return recognition.tokens
+
+
+def _moved(tokens: Sequence[Token], by: float) -> Iterator[Token]:
+    """A token without a start stays without one."""
+    for token in tokens:
+        yield token if token.start is None else replace(token, start=by + token.start)
 
 
 def _end(tokens: Sequence[Token]) -> float:
-    last = tokens[-1]
-    return (last.start or 0.0) + (last.duration or 0.0)
+    """How far the text goes; infinitely far where that is not known, or where there is none to go on from."""
+    if not tokens or (start := tokens[-1].start) is None:
+        return math.inf
+    return start + (tokens[-1].duration or 0.0)
 
 
 def _missed(speech: Speech, covered: float) -> tuple[float, Speech] | None:
@@ -59,11 +89,55 @@ def _missed(speech: Speech, covered: float) -> tuple[float, Speech] | None:
         del missed[0]  # the last word's end
     if _length(missed) < _MISSED_SECONDS:
         return None
-    start = max(covered, missed[0][0] - _LEAD_SECONDS)
-    samples = speech.samples[round(start * SAMPLE_RATE) :]
-    voiced = tuple((begin - start, end - start) for begin, end in missed)
-    return start, replace(speech, samples=samples, voiced=voiced)
+    return _excerpt(speech, missed, after=covered)
 
 
-def _length(spans: Sequence[tuple[float, float]]) -> float:
+def _parts(speech: Speech) -> Iterator[tuple[float, Speech]]:
+    """Where each part begins, and the part; none where there is too little speech to matter.
+
+    A part ends where the voice does, unless the voice goes on for longer than a part.
+    """
+    if _length(speech.voiced) < _MISSED_SECONDS:
+        return
+    after = 0.0
+    for spans in _grouped(speech.voiced):
+        yield _excerpt(speech, spans, after=after, until=spans[-1][1] + _LEAD_SECONDS)
+        after = spans[-1][1]
+
+
+def _grouped(voiced: Sequence[_Span]) -> list[list[_Span]]:
+    """As many as fit into a part, which is never the whole."""
+    half = (voiced[-1][1] - voiced[0][0]) / 2
+    voices = [_length([span]) for span in voiced] if len(voiced) > 1 else []
+    longest = min(_PART_SECONDS, max([half, *voices]))
+    groups: list[list[_Span]] = []
+    for span in (piece for whole in voiced for piece in _cut(whole, longest)):
+        if groups and span[1] - groups[-1][0][0] <= longest:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return groups
+
+
+def _cut(span: _Span, longest: float) -> Iterator[_Span]:
+    """Into equal pieces."""
+    start, end = span
+    count = math.ceil((end - start) / longest)
+    for index in range(count):
+        yield start + (end - start) * index / count, start + (end - start) * (index + 1) / count
+
+
+def _excerpt(
+    speech: Speech, voiced: Sequence[_Span], *, after: float, until: float = math.inf
+) -> tuple[float, Speech]:
+    """From shortly before its first voice, but not before `after`, up to `until` or the end."""
+    start = max(after, voiced[0][0] - _LEAD_SECONDS)
+    end = min(until, len(speech.samples) / SAMPLE_RATE)
+    samples = speech.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    return start, replace(
+        speech, samples=samples, voiced=tuple((begin - start, stop - start) for begin, stop in voiced)
+    )
+
+
+def _length(spans: Sequence[_Span]) -> float:
     return sum(end - start for start, end in spans)
