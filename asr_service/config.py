@@ -1,11 +1,11 @@
 """What the speech recognition service can be told."""
 
-import os
 from dataclasses import dataclass
 from typing import Literal
 
 from asr_service.vad import VadOptions
 from serving.config import ServerConfig, option
+from serving.cores import cores
 from serving.models.roles import RECOGNITION
 
 ENV_PREFIX = "DUOSCRIBE_ASR_"
@@ -66,7 +66,7 @@ class AsrConfig(ServerConfig):
 
     @property
     def workers(self) -> int:
-        return self.parallel or max(1, _cores() // self.threads)
+        return self.parallel or max(1, cores() // self.threads)
 
     @property
     def utterances_in_flight(self) -> int:
@@ -80,8 +80,3 @@ class AsrConfig(ServerConfig):
             min_speech=self.vad_min_speech_seconds,
             min_silence=self.vad_min_silence_seconds,
         )
-
-
-def _cores() -> int:
-    """Cores that this process may use, which a container can limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,7 +28,7 @@ class Config(ServerConfig):
     )
     device: str = option("auto", "Where to compute: cpu, cuda, cuda:N, or auto: a GPU if torch sees one.")
     workers: int = option(1, "Recordings computed at once, each in a process of its own.", min=1, max=64)
-    threads: int = option(0, "CPU threads of each worker; 0 takes all cores.", min=0)
+    threads: int = option(0, "CPU threads of each worker; 0 takes all cores that the process may use.", min=0)
     segmentation_batch_size: int = option(
         0, "Windows of 10 s segmented at once; 0 takes what was measured to suit the device.", min=0
     )

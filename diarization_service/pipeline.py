@@ -27,6 +27,7 @@ from diarization_service.networks import load_network
 from diarization_service.shared_trunk import SharedTrunkDiarization
 from diarization_service.turns import Diarization, Track, diarization
 from serving import logs
+from serving.cores import cores
 from serving.errors import InvalidConfig
 from serving.speakers import SpeakerBounds
 from serving.times import SAMPLE_RATE, duration
@@ -131,8 +132,8 @@ class Pipeline:
 
 def load_pipeline(config: WorkerConfig) -> Pipeline:
     """The pipeline on its device, not warmed yet. Raises ModelUnavailable, InvalidConfig (no such device)."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    # By itself torch heeds the CPUs that it may run on, not a share of their time.
+    torch.set_num_threads(config.threads or min(torch.get_num_threads(), cores()))
     device = _device(config.device)
     pipeline = build(config, device, SharedTrunkDiarization)
     _log.info(

@@ -1,6 +1,5 @@
 """What the service makes of its flags."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +10,7 @@ from click.testing import CliRunner
 from asr_service.__main__ import main
 from asr_service.config import AsrConfig
 from asr_service.loading import cut_options
+from serving.cores import cores
 from support.recognition import INFO
 
 # None in sys.modules is a package that is not installed.
@@ -19,7 +19,7 @@ import runpy, sys
 sys.modules["sherpa_onnx"] = None
 runpy.run_module("asr_service", run_name="__main__")
 """
-CORES = len(os.sched_getaffinity(0))
+CORES = cores()
 
 
 @pytest.mark.parametrize(
