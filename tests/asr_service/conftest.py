@@ -13,7 +13,8 @@ from asr_service.engines.base import Samples
 @pytest.fixture(scope="session")
 def sample_pcm() -> bytes:
     """s16 bytes of pyannote.audio's sample.wav; the package is found, not imported."""
-    spec = importlib.util.find_spec("pyannote.audio")
+    # The package around it first: where that is missing, looking inside it raises.
+    spec = importlib.util.find_spec("pyannote") and importlib.util.find_spec("pyannote.audio")
     if spec is None or spec.origin is None:
         pytest.fail("pyannote.audio is not installed, and the sample recording with it")
     with wave.open(str(Path(spec.origin).parent / "sample" / "sample.wav")) as file:
