@@ -19,6 +19,9 @@ DescriptionT = TypeVar("DescriptionT")
 RECOGNITION = asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name
 DIARIZATION = diarization_pb2.DESCRIPTOR.services_by_name["SpeakerDiarization"].full_name
 
+# A replica that comes up is found within this time, which must be sooner than a recording's calls are given up.
+RECONNECT_SECONDS = 1.0
+
 _log = logs.get_logger(__name__)
 
 
@@ -72,7 +75,7 @@ def _channel(addresses: Sequence[str], service: str) -> aio.Channel:
         # Servers take pings every 15 s.
         *keepalive_options(interval_ms=20_000, timeout_ms=10_000),
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.max_reconnect_backoff_ms", round(RECONNECT_SECONDS * 1000)),
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),
         # Turns of hours in one message.
         ("grpc.max_receive_message_length", 64 * 1024 * 1024),

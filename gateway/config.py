@@ -34,7 +34,7 @@ class GatewayConfig(ServerConfig):
         None, "Where temporary files go; by default the system's place."
     )
     attempts: int = option(
-        5, "Calls made for each stage of a recording before it is given up, each on another replica.", min=1
+        6, "Calls made for each stage of a recording before it is given up, each on another replica.", min=1
     )
     backoff_seconds: float = option(0.2, "Wait before the second call; doubles with each further one.", min=0)
     max_backoff_seconds: float = option(10.0, "Longest wait between two calls.", min=0)

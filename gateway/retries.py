@@ -23,7 +23,7 @@ _PASSING = {
 class RetryPolicy:
     """`attempts` calls at most; waits, in seconds, double from `backoff` to `max_backoff`."""
 
-    attempts: int = 5
+    attempts: int = 6
     backoff: float = 0.2
     max_backoff: float = 10.0
 

@@ -3,6 +3,8 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from gateway.backends import RECONNECT_SECONDS
+from gateway.config import GatewayConfig
 from gateway.outcomes import public_status
 from gateway.retries import RetryPolicy
 
@@ -42,3 +44,10 @@ def test_callers_learn_when_to_come_back_and_nothing_of_the_inside():
     shown = public_status("speech recognition", DOWN)
     assert shown.code == code_pb2.UNAVAILABLE
     assert "10.1.2.3" not in str(shown)
+
+
+def test_calls_are_not_given_up_before_a_replica_that_comes_up_is_found():
+    policy = GatewayConfig().retries
+    waits = [policy.wait_after(attempt, DOWN, jitter=lambda: 0.0) for attempt in range(1, policy.attempts)]
+    # gRPC lengthens its own waits by up to a fifth, and the new connection's health is asked before the first call.
+    assert sum(waits) > 2 * RECONNECT_SECONDS
