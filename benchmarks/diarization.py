@@ -92,6 +92,7 @@ def tracks(annotation: Any) -> list[Track]:
 
 def services(config: WorkerConfig) -> Diarize:
     pipeline = load_pipeline(config)
+    pipeline.warm_up()
 
     def diarize(audio: Audio) -> tuple[Turn, ...]:
         return pipeline(audio, SpeakerBounds(), lambda *_: None).turns

@@ -9,7 +9,7 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,15 @@ from typing import Any
 import numpy as np
 import sherpa_onnx
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.corpus import Turn, read_audio
+from benchmarks.diarization import Audio, Diarize, pyannotes, services
 from diarization_service.config import WorkerConfig
-from diarization_service.networks import load_network
-from diarization_service.pipeline import PARAMETERS, load_pipeline
 from serving import logs
 from serving.models.store import ModelStore
-from serving.speakers import SpeakerBounds
 from serving.times import SAMPLE_RATE
 
-# isort: split
-from pyannote.audio.core.plda import PLDA
-from pyannote.audio.pipelines import SpeakerDiarization
-
 WINDOW_SECONDS = 25.0
-
-Audio = NDArray[np.float32]
-Diarize = Callable[[Audio], list[Turn]]
 
 
 @dataclass(frozen=True)
@@ -60,19 +50,11 @@ class Result:
     turns: list[Turn]
 
 
-class _NoPlda(PLDA):
-    """Agglomerative clustering has no use for it, but without one the pipeline asks the hub."""
-
-    def __init__(self) -> None:
-        pass
-
-
 def run(recording: Path, threads: int, *, shared_trunk: bool) -> Result:
     store = ModelStore()
     vad = _vad(store.path("silero-vad"))
     recognizer = _recognizer(store.path("whisper-tiny.en"), threads)
-    build = _services_pipeline if shared_trunk else _pyannotes_pipeline
-    diarize = build(store.path("pyannote-segmentation-3.0"), store.path("wespeaker-resnet34"), threads)
+    diarize = _diarizer(store, threads, shared_trunk=shared_trunk)
     wall, cpu = time.monotonic(), time.process_time()
     audio = read_audio(recording).astype(np.float32) / np.float32(32768)
     words: list[Word] = []
@@ -81,7 +63,8 @@ def run(recording: Path, threads: int, *, shared_trunk: bool) -> Result:
         words += _words(recognizer, start, piece)
         first = first or time.monotonic() - wall
     recognized = time.monotonic() - wall
-    turns = diarize(audio)
+    found = diarize(audio)
+    turns = [Turn(turn.start / SAMPLE_RATE, turn.end / SAMPLE_RATE, turn.speaker) for turn in found]
     return Result(
         wall_seconds=time.monotonic() - wall,
         cpu_seconds=time.process_time() - cpu,
@@ -112,37 +95,16 @@ def _recognizer(directory: Path, threads: int) -> Any:
     )
 
 
-def _pyannotes_pipeline(segmentation: Path, embedding: Path, threads: int) -> Diarize:
+def _diarizer(store: ModelStore, threads: int, *, shared_trunk: bool) -> Diarize:
+    """pyannote.audio's own pipeline, or the service's called as a function: then what is left is the services' overhead."""
     torch.set_num_threads(threads)
-    pipeline = SpeakerDiarization(
-        segmentation=load_network(segmentation),
-        embedding=load_network(embedding),
-        embedding_exclude_overlap=True,
-        plda=_NoPlda(),
-        clustering="AgglomerativeClustering",
-        segmentation_batch_size=32,
-        embedding_batch_size=32,
+    config = WorkerConfig(
+        str(store.path("pyannote-segmentation-3.0")),
+        str(store.path("wespeaker-resnet34")),
+        "cpu",
+        threads=threads,
     )
-    pipeline.instantiate(PARAMETERS)
-
-    def diarize(audio: Audio) -> list[Turn]:
-        output: Any = pipeline({"waveform": torch.from_numpy(audio)[None], "sample_rate": SAMPLE_RATE})
-        tracks = output.speaker_diarization.itertracks(yield_label=True)
-        return [Turn(segment.start, segment.end, label) for segment, _, label in tracks]
-
-    return diarize
-
-
-def _services_pipeline(segmentation: Path, embedding: Path, threads: int) -> Diarize:
-    """The diarization service's own, called as a function: what is left to tell apart is the services' overhead."""
-    pipeline = load_pipeline(WorkerConfig(str(segmentation), str(embedding), threads=threads))
-    pipeline.warm_up()
-
-    def diarize(audio: Audio) -> list[Turn]:
-        found = pipeline(audio, SpeakerBounds(), lambda *_: None)
-        return [Turn(turn.start / SAMPLE_RATE, turn.end / SAMPLE_RATE, turn.speaker) for turn in found.turns]
-
-    return diarize
+    return services(config) if shared_trunk else pyannotes(config, torch.device("cpu"))
 
 
 def _regions(vad: Any, audio: Audio) -> Iterator[tuple[int, int]]:

@@ -23,9 +23,9 @@ _PASSING = {
 class RetryPolicy:
     """`attempts` calls at most; waits, in seconds, double from `backoff` to `max_backoff`."""
 
-    attempts: int = 6
-    backoff: float = 0.2
-    max_backoff: float = 10.0
+    attempts: int
+    backoff: float
+    max_backoff: float
 
     def wait_after(
         self, attempt: int, status: status_pb2.Status, jitter: Callable[[], float] = random.random
