@@ -4,12 +4,15 @@ Everything that differs between model families (file layouts, decoders, batching
 `Engine`; everything that does not (voice activity, utterances, words, fairness between streams) stays outside.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from serving.times import SAMPLE_RATE
 
 Family = Literal[
     "whisper",
@@ -45,6 +48,10 @@ class EngineInfo:
     """The utterance length at which the model makes the fewest errors."""
     max_seconds: float
     """The longest utterance that `recognize` takes."""
+    max_batch: int = 1
+    """The most utterances that `recognize` takes at once, and likes to; 1 where batches gain nothing."""
+    provider_reason: str = ""
+    """Why it runs there; empty where there was no choice."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,10 @@ class Speech:
     """One of `EngineInfo.languages`, or None: the model decides."""
     voiced: tuple[tuple[float, float], ...] = ()
     """Start and end of what voice activity heard in it, in seconds; a hint."""
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -79,15 +90,74 @@ class Recognition:
     tokens: tuple[Token, ...]
 
 
+class Stopped(Exception):  # noqa: N818 - named after what happened, not after a fault
+    """A `recognize` call ended early, as its `Stop` asked."""
+
+
+class Stop:
+    """Asks one `recognize` call to end early. Any thread may set it, once and for good."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_set = False
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        """Runs what `on_set` was given, in this thread."""
+        with self._lock:
+            self._is_set = True
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` once when it is set, or now if it is already; it must be quick and harmless after the call's end."""
+        with self._lock:
+            if not self._is_set:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def check(self) -> None:
+        """Raises Stopped once it is set."""
+        if self._is_set:
+            raise Stopped
+
+
+class _Never(Stop):
+    """Shared by all calls that nobody stops, so it keeps nothing of theirs."""
+
+    def set(self) -> None:
+        raise RuntimeError("NEVER is shared by all calls; give the one that may be stopped a Stop of its own")
+
+    def on_set(self, callback: Callable[[], None]) -> None: ...
+
+
+NEVER: Stop = _Never()
+
+
 class Engine(Protocol):
     """A loaded model. Safe to call from several threads at once; the streams' state lives with the caller."""
 
     @property
     def info(self) -> EngineInfo: ...
 
-    def recognize(self, batch: Sequence[Speech]) -> list[Recognition]:
-        """Decodes utterances of at most `info.max_seconds` each, and answers in their order.
+    def bucket(self, speech: Speech) -> int:
+        """Only utterances of equal bucket may share a batch; a smaller bucket holds shorter ones."""
+        ...
 
-        Blocks the calling thread; computes without holding the interpreter's lock.
+    def padded(self, speech: Speech) -> float:
+        """Seconds of audio that are computed for it in a batch of its bucket, never less than its own."""
+        ...
+
+    def recognize(self, batch: Sequence[Speech], stop: Stop = NEVER) -> list[Recognition]:
+        """Decodes at most `info.max_batch` utterances of one bucket, of at most `info.max_seconds` each, and answers in
+        their order.
+
+        Blocks the calling thread; computes without holding the interpreter's lock. Raises Stopped soon after `stop` is set.
         """
         ...

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from asr_service.engines.base import Engine, EngineInfo, Recognition, Speech, Token
+from asr_service.engines.base import NEVER, Engine, EngineInfo, Recognition, Speech, Stop, Token
 from serving.times import SAMPLE_RATE
 
 # Less speech than this behind the last word is the word's own end, or a breath.
@@ -37,35 +37,41 @@ class ContinuingEngine:
     def info(self) -> EngineInfo:
         return self._engine.info
 
-    def recognize(self, batch: Sequence[Speech]) -> list[Recognition]:
-        recognitions = self._engine.recognize(batch)
-        return [self._completed(*pair) for pair in zip(batch, recognitions, strict=True)]
+    def bucket(self, speech: Speech) -> int:
+        return self._engine.bucket(speech)
 
-    def _completed(self, speech: Speech, recognition: Recognition) -> Recognition:
+    def padded(self, speech: Speech) -> float:
+        return self._engine.padded(speech)
+
+    def recognize(self, batch: Sequence[Speech], stop: Stop = NEVER) -> list[Recognition]:
+        recognitions = self._engine.recognize(batch, stop)
+        return [self._completed(*pair, stop) for pair in zip(batch, recognitions, strict=True)]
+
+    def _completed(self, speech: Speech, recognition: Recognition, stop: Stop) -> Recognition:
         if recognition.tokens:
-            return Recognition(tuple(self._continued(speech, recognition.tokens)))
+            return Recognition(tuple(self._continued(speech, recognition.tokens, stop)))
         return Recognition(
             tuple(
                 token
                 for start, part in _parts(speech)
-                for token in _moved(self._continued(part, self._tokens(part)), start)
+                for token in _moved(self._continued(part, self._tokens(part, stop), stop), start)
             )
         )
 
-    def _continued(self, speech: Speech, first: Sequence[Token]) -> list[Token]:
+    def _continued(self, speech: Speech, first: Sequence[Token], stop: Stop) -> list[Token]:
         tokens = list(first)
         least = _STEP_SECONDS
         while (rest := _missed(speech, _end(tokens))) and rest[0] >= least:
             start, missed = rest
-            more = self._tokens(missed)
+            more = self._tokens(missed, stop)
             if not more:
                 break
             tokens.extend(_moved(more, start))
             least = start + _STEP_SECONDS
         return tokens
 
-    def _tokens(self, speech: Speech) -> Sequence[Token]:
-        (recognition,) = self._engine.recognize([speech])
+    def _tokens(self, speech: Speech, stop: Stop) -> Sequence[Token]:
+        (recognition,) = self._engine.recognize([speech], stop)
         return recognition.tokens
 
 

@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 
 from asr_service.config import AsrConfig
-from asr_service.engines.base import Engine, EngineInfo, Recognition, Samples, Speech, Token
+from asr_service.engines.base import NEVER, Engine, EngineInfo, Recognition, Samples, Speech, Stop, Token
 from asr_service.loading import LoadedModels
 from asr_service.servicer import RecognitionService
 from asr_service.vad import VadOptions, VoiceActivityDetector
@@ -56,19 +56,42 @@ class FakeEngine:
         *,
         info: EngineInfo = INFO,
         gate: threading.Event | None = None,
+        bucket: Callable[[Speech], int] = lambda _: 0,
+        padded: Callable[[Speech], float] = lambda speech: speech.seconds,
     ) -> None:
         self.info = info
-        self.asked: list[Speech] = []
+        self.batches: list[list[Speech]] = []
         self.started = threading.Semaphore(0)
+        self.stopped = threading.Semaphore(0)
         self._answer = answer
         self._gate = gate
+        self._bucket = bucket
+        self._padded = padded
 
-    def recognize(self, batch: Sequence[Speech]) -> list[Recognition]:
-        self.asked.extend(batch)
+    @property
+    def asked(self) -> list[Speech]:
+        return [speech for batch in self.batches for speech in batch]
+
+    def bucket(self, speech: Speech) -> int:
+        return self._bucket(speech)
+
+    def padded(self, speech: Speech) -> float:
+        return self._padded(speech)
+
+    def recognize(self, batch: Sequence[Speech], stop: Stop = NEVER) -> list[Recognition]:
+        self.batches.append(list(batch))
+        stop.on_set(self.stopped.release)
         self.started.release()
         if self._gate:
-            self._gate.wait(10)
+            self._wait(self._gate, stop)
         return [self._answer(speech) for speech in batch]
+
+    @staticmethod
+    def _wait(gate: threading.Event, stop: Stop) -> None:
+        for _ in range(1000):
+            stop.check()
+            if gate.wait(0.01):
+                return
 
 
 class LoudnessModel:
