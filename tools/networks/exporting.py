@@ -1,0 +1,67 @@
+"""PyTorch network → ONNX file, as the toolkits' own exports are: traced, named axes, metadata."""
+
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+OPSET = 17
+IR_VERSION = 8
+
+# Axes of each tensor whose length may vary, and what that length is called.
+Axes = Mapping[str, Mapping[int, str]]
+
+
+def export(
+    network: nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    *,
+    inputs: Axes,
+    outputs: Axes,
+    metadata: Mapping[str, object] | None = None,
+) -> None:
+    """Writes `path`, as run on `example`; `inputs` and `outputs` give names in order, and the axes that may vary.
+
+    A model above protobuf's 2 GB keeps its weights in one file beside it, `path` with ".data" appended.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        traced = Path(folder) / path.name
+        _trace(network, example, traced, inputs, outputs)
+        # Above 2 GB the exporter writes a file for every weight beside the graph; here they are read back.
+        model = onnx.load(traced)
+    model.ir_version = IR_VERSION
+    onnx.helper.set_model_props(model, {key: str(value) for key, value in (metadata or {}).items()})
+    save(model, path)
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Writes a model, its weights beside it only where they do not fit into one protobuf message."""
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < 2**31 - 2**24:
+        onnx.save(model, path)
+        return
+    data = path.with_name(f"{path.name}.data")
+    # The writer appends to a file that is there.
+    data.unlink(missing_ok=True)
+    onnx.save(model, path, save_as_external_data=True, location=data.name)
+
+
+def _trace(network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: Axes, outputs: Axes) -> None:
+    axes = {name: dict(varying) for name, varying in {**inputs, **outputs}.items() if varying}
+    with torch.inference_mode(), warnings.catch_warnings():
+        # The toolkits' exports are traces, and the exporter warns that it is the older of two.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network.eval(),
+            example,
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes,
+        )
