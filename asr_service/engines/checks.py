@@ -1,4 +1,4 @@
-"""Looks at a model before sherpa-onnx does: where metadata or the token table are wrong, it ends the process.
+"""Looks at a model before an engine does: where metadata or the token table are wrong, sherpa-onnx ends the process.
 
 The lists follow what sherpa-onnx 2.0.1's model classes read with SHERPA_ONNX_READ_META_DATA.
 """
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from asr_service.engines.base import Family
 from asr_service.engines.layout import ModelLayout
+from asr_service.engines.onnx_asr_checks import check_onnx_asr
 from asr_service.engines.signatures import check_signatures
+from asr_service.engines.tokens import read_tokens
 from serving.errors import ModelUnavailable
 
 _LFR_NUMBERS = ("vocab_size", "lfr_window_size", "lfr_window_shift")
@@ -54,7 +56,10 @@ _CTC_BLANKS = frozenset({b"<blk>", b"<eps>", b"<blank>"})
 
 
 def check(layout: ModelLayout) -> None:
-    """Raises ModelUnavailable with the file and the field that sherpa-onnx would stumble over."""
+    """Raises ModelUnavailable with the file and the field that an engine would stumble over."""
+    if layout.export == "onnx-asr":
+        check_onnx_asr(layout)
+        return
     check_signatures(layout)
     for role, key in _NUMBERS[layout.family]:
         _check_number(layout, role, key)
@@ -69,21 +74,6 @@ def check(layout: ModelLayout) -> None:
         if path.suffix == ".ort":
             _check_ort(role, path)
     _check_tokens(layout, read_tokens(layout.tokens))
-
-
-def read_tokens(path: Path) -> dict[int, bytes]:
-    """The table of tokens.txt: "symbol id" a line, or an id alone where the symbol is a space."""
-    table: dict[int, bytes] = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        if len(fields) > 2 or not fields[-1].isdigit():
-            raise ModelUnavailable(f'{path}, line {number}: expected "symbol id"; fetch the model again')
-        table[int(fields[-1])] = fields[0] if len(fields) == 2 else b" "
-    if not table:
-        raise ModelUnavailable(f"{path} is empty; fetch the model again")
-    return table
 
 
 def _check_number(layout: ModelLayout, role: str, key: str) -> None:

@@ -1,22 +1,30 @@
-"""Which files of a directory make up a model of sherpa-onnx's offline families, and which family it is."""
+"""Which files of a directory make up a speech recognition model, and which family it is.
+
+Two ways of exporting are known. sherpa-onnx's own scripts write tokens.txt and put what else has to be known into the
+ONNX files' metadata. NeMo's exporter, as istupakov/onnx-asr publishes its models, joins decoder and joiner in one file;
+vocab.txt and config.json say the rest.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from asr_service.engines.base import Family
+from asr_service.engines.onnx_asr import VOCABULARY, family_of, read_config
 from asr_service.engines.onnx_header import OnnxHeader, read_header
 from serving.errors import ModelUnavailable
 
 Precision = Literal["int8", "fp32"]
+Export = Literal["sherpa-onnx", "onnx-asr"]
 
 _ROLES = {
     "preprocess": r"preprocess(or)?",
     "uncached_decoder": r"uncached_decode(r)?",
     "cached_decoder": r"cached_decode(r)?",
     "merged_decoder": r"decoder_model_merged|merged_decoder",
+    "decoder_joint": r"decoder_joint",
     "joiner": r"joiner",
     "encoder": r"encoder(_model)?|encode",
     "decoder": r"decoder(_model)?",
@@ -24,10 +32,11 @@ _ROLES = {
 }
 _SUFFIXES = {".onnx", ".ort"}
 _FAMILY_ROLES: tuple[tuple[frozenset[str], Family | None], ...] = (
-    # None: the encoder's or the model's metadata decides.
+    # None: the encoder's or the model's metadata decides, or config.json.
     (frozenset({"preprocess", "encoder", "uncached_decoder", "cached_decoder"}), "moonshine"),
     (frozenset({"encoder", "merged_decoder"}), "moonshine"),
     (frozenset({"encoder", "decoder", "joiner"}), None),
+    (frozenset({"encoder", "decoder_joint"}), None),
     (frozenset({"encoder", "decoder"}), "whisper"),
     (frozenset({"model"}), None),
 )
@@ -41,10 +50,15 @@ class ModelLayout:
     directory: Path
     family: Family
     files: Mapping[str, Path]
-    """By role: encoder, decoder, joiner, model, preprocess, uncached_decoder, cached_decoder, merged_decoder."""
+    """By role: encoder, decoder, joiner, decoder_joint, model, preprocess, uncached_decoder, cached_decoder,
+    merged_decoder.
+    """
     tokens: Path
     headers: Mapping[str, OnnxHeader]
     """By role; a file in ORT format has none."""
+    export: Export = "sherpa-onnx"
+    config: Mapping[str, object] = field(default_factory=dict)
+    """What config.json of onnx-asr's exports says."""
 
 
 def detect(directory: Path, precision: Precision) -> ModelLayout:
@@ -54,6 +68,8 @@ def detect(directory: Path, precision: Precision) -> ModelLayout:
         if roles <= files.keys():
             chosen = {role: files[role] for role in sorted(roles)}
             headers = {role: _header(path) for role, path in chosen.items() if path.suffix == ".onnx"}
+            if _is_of_onnx_asr(directory, chosen):
+                return _onnx_asr_layout(directory, chosen, headers)
             tokens = _tokens_file(directory)
             return ModelLayout(directory, family or _family(directory, headers), chosen, tokens, headers)
     raise ModelUnavailable(
@@ -94,28 +110,60 @@ def _preferred(role: str, paths: list[Path], precision: Precision) -> Path:
 
 
 def _tokens_file(directory: Path) -> Path:
-    found = sorted(
-        path for path in directory.glob("*tokens.txt") if re.search(r"(^|[-.])tokens\.txt$", path.name)
-    )
+    found = _tokens_files(directory)
     if len(found) != 1:
         raise ModelUnavailable(f"{directory} must hold one tokens.txt, found {_names(found)}")
     return found[0]
 
 
+def _tokens_files(directory: Path) -> list[Path]:
+    return sorted(
+        path for path in directory.glob("*tokens.txt") if re.search(r"(^|[-.])tokens\.txt$", path.name)
+    )
+
+
+def _is_of_onnx_asr(directory: Path, files: Mapping[str, Path]) -> bool:
+    if "decoder_joint" in files:
+        return True
+    return "model" in files and (directory / VOCABULARY).exists() and not _tokens_files(directory)
+
+
+def _onnx_asr_layout(
+    directory: Path, files: Mapping[str, Path], headers: Mapping[str, OnnxHeader]
+) -> ModelLayout:
+    config, tokens = read_config(directory), directory / VOCABULARY
+    if not tokens.is_file():
+        raise ModelUnavailable(f"{tokens} is missing; fetch the model again")
+    if len(headers) < len(files):
+        raise ModelUnavailable(f"{directory} holds its model in ORT format; use the files in ONNX format")
+    return ModelLayout(directory, family_of(config, directory), files, tokens, headers, "onnx-asr", config)
+
+
 def _header(path: Path) -> OnnxHeader:
     try:
-        return read_header(path)
+        header = read_header(path)
     except (ValueError, OSError) as error:
         raise ModelUnavailable(
             f"{path} is not a readable ONNX file ({error}); fetch the model again"
         ) from error
+    for name in sorted(header.weight_files):
+        if not (path.parent / name).is_file():
+            raise ModelUnavailable(
+                f"{path} keeps its weights in {name}, which is missing; fetch the model again"
+            )
+    return header
 
 
 def _family(directory: Path, headers: Mapping[str, OnnxHeader]) -> Family:
     """By the metadata of the encoder, or of the only file, as sherpa-onnx's export scripts write it."""
-    if "joiner" in headers:
-        return "nemo-transducer" if "pred_hidden" in headers["encoder"].metadata else "transducer"
-    metadata = headers["model"].metadata
+    source = headers.get("encoder") or headers.get("model")
+    if source is None:
+        raise ModelUnavailable(
+            f"{directory} holds its model in ORT format, which does not say the family; use the files in ONNX format"
+        )
+    metadata = source.metadata
+    if "encoder" in headers:
+        return "nemo-transducer" if "pred_hidden" in metadata else "transducer"
     model_type = metadata.get("model_type", "")
     if "with_itn" in metadata or "lang_auto" in metadata:
         return "sense-voice"

@@ -1,8 +1,8 @@
-"""Reads what an ONNX file says about itself without loading it: metadata, inputs, outputs.
+"""Reads what an ONNX file says about itself without loading it: metadata, inputs, outputs, where its weights lie.
 
 sherpa-onnx ends the process when metadata is missing, so it has to be looked at first; parsing the few fields
 that matter from the protobuf wire format takes milliseconds and no library, where onnx or onnxruntime would
-load gigabytes of weights for it. Field numbers are those of onnx.proto's ModelProto and GraphProto.
+load gigabytes of weights for it. Field numbers are those of onnx.proto's ModelProto, GraphProto and TensorProto.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from os import SEEK_CUR
 from pathlib import Path
 from typing import BinaryIO
 
-_METADATA, _GRAPH, _GRAPH_INPUT, _GRAPH_OUTPUT = 14, 7, 11, 12
+_METADATA, _GRAPH, _INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 14, 7, 5, 11, 12
+_EXTERNAL_DATA = 13
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZE = {_FIXED64: 8, _FIXED32: 4}
 
@@ -24,6 +25,8 @@ class OnnxHeader:
     inputs: dict[str, Shape] = field(default_factory=dict)
     """By name, in order; None for a dimension that is not fixed."""
     outputs: dict[str, Shape] = field(default_factory=dict)
+    weight_files: set[str] = field(default_factory=set)
+    """Paths of the files that hold weights outside the model's own, relative to its folder."""
 
 
 def read_header(path: Path) -> OnnxHeader:
@@ -46,6 +49,17 @@ def _read_graph(file: BinaryIO, end: int, header: OnnxHeader) -> None:
         if number in {_GRAPH_INPUT, _GRAPH_OUTPUT}:
             name, shape = _value_info(file, value_end)
             (header.inputs if number == _GRAPH_INPUT else header.outputs)[name] = shape
+        elif number == _INITIALIZER:
+            header.weight_files.update(_locations(file, value_end))
+
+
+def _locations(file: BinaryIO, end: int) -> Iterator[str]:
+    """A TensorProto's external data: entries of which one has the key "location"."""
+    for number, field_end in _fields(file, end):
+        if number == _EXTERNAL_DATA:
+            entry = _strings(file, field_end)
+            if entry.get(1) == "location":
+                yield entry.get(2, "")
 
 
 def _value_info(file: BinaryIO, end: int) -> tuple[str, Shape]:

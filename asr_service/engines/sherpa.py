@@ -59,6 +59,11 @@ class SherpaEngine:
 
     def __init__(self, directory: Path, *, precision: Precision, threads: int) -> None:
         layout = detect(directory, precision)
+        if layout.export != "sherpa-onnx":
+            raise ModelUnavailable(
+                f"{directory} holds a model as {layout.export} publishes it, which sherpa-onnx does not read; "
+                "choose the engine ort, or fetch the model in sherpa-onnx's layout"
+            )
         check(layout)
         self._build = _builder(layout, threads)
         self._lock = threading.Lock()

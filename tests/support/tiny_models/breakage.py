@@ -56,7 +56,7 @@ def _metadata_breakages(path: Path) -> Iterator[Breakage]:
             ("negative", "-3"),
             ("too large", "9999"),
         ):
-            yield f"{path.name} with {entry.key} {how}", partial(_set_metadata, path, entry.key, value)
+            yield f"{path.name} with {entry.key} {how}", partial(set_metadata, path, entry.key, value)
 
 
 def _cut(path: Path, size: int) -> None:
@@ -67,7 +67,7 @@ def _drop_line(path: Path) -> None:
     path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8")
 
 
-def _set_metadata(path: Path, key: str, value: str | None) -> None:
+def set_metadata(path: Path, key: str, value: str | None) -> None:
     model = onnx.load(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props if entry.key != key}
     if value is not None:

@@ -1,9 +1,10 @@
 """CTC models of NeMo and of icefall: at each burst's first frame a piece, otherwise blank.
 
-Layouts after sherpa-onnx, scripts/nemo/fast-conformer-hybrid-transducer-ctc/export-onnx-ctc-non-streaming.py, and icefall,
-egs/librispeech/ASR/zipformer/export-onnx-ctc.py.
+Layouts after sherpa-onnx, scripts/nemo/fast-conformer-hybrid-transducer-ctc/export-onnx-ctc-non-streaming.py, icefall,
+egs/librispeech/ASR/zipformer/export-onnx-ctc.py, and istupakov/parakeet-ctc-0.6b-onnx.
 """
 
+import json
 from pathlib import Path
 
 from support.tiny_models.graph import FLOAT, INT64, Graph
@@ -20,11 +21,6 @@ ZIPFORMER_EAR = Ear(bins=80, stride=4, threshold=-6.0)
 
 
 def write_nemo(directory: Path) -> None:
-    graph = Graph("model")
-    features = graph.input("audio_signal", FLOAT, ("batch", NEMO_EAR.bins, "time"))
-    lengths = NEMO_EAR.lengths(graph, graph.input("length", INT64, ("batch",)))
-    log_probs = _log_probs(graph, NEMO_EAR.onsets(graph, features, lengths), NEMO_VOCABULARY)
-    graph.output("logprobs", log_probs, FLOAT, ("batch", "frames", len(NEMO_VOCABULARY)))
     metadata = {
         # NeMo does not count blank.
         "vocab_size": len(NEMO_VOCABULARY) - 1,
@@ -35,7 +31,28 @@ def write_nemo(directory: Path) -> None:
         "model_author": "NeMo",
     }
     NEMO_VOCABULARY.write(directory)
-    graph.save(directory / "model.onnx", metadata)
+    _nemo().save(directory / "model.onnx", metadata)
+
+
+def write_onnx_asr(directory: Path) -> None:
+    """The same model as `write_nemo`'s, as onnx-asr's exports."""
+    config = {
+        "model_type": "nemo-conformer-ctc",
+        "features_size": NEMO_EAR.bins,
+        "subsampling_factor": NEMO_EAR.stride,
+    }
+    (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    NEMO_VOCABULARY.write(directory, name="vocab.txt")
+    _nemo().save(directory / "model.onnx")
+
+
+def _nemo() -> Graph:
+    graph = Graph("model")
+    features = graph.input("audio_signal", FLOAT, ("batch", NEMO_EAR.bins, "time"))
+    lengths = NEMO_EAR.lengths(graph, graph.input("length", INT64, ("batch",)))
+    log_probs = _log_probs(graph, NEMO_EAR.onsets(graph, features, lengths), NEMO_VOCABULARY)
+    graph.output("logprobs", log_probs, FLOAT, ("batch", "frames", len(NEMO_VOCABULARY)))
+    return graph
 
 
 def write_zipformer(directory: Path) -> None:

@@ -2,11 +2,12 @@
 
 The prediction network is a real LSTM that walks through the phrase: the unit of the next piece fires only where both the
 last token and the state that the last step left say that it is its turn. So a decoder that loses the state, updates it
-on blank, or feeds another token than the last falls silent. Layout after sherpa-onnx,
+on blank, or feeds another token than the last falls silent. Layouts after sherpa-onnx,
 scripts/nemo/fast-conformer-hybrid-transducer-ctc/ and scripts/nemo/parakeet-tdt-0.6b-v2/, down to the exporter's own
-names of the states.
+names of the states, and after istupakov/parakeet-tdt-0.6b-v3-onnx, where one file holds decoder and joiner.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,20 @@ def write(directory: Path, *, tdt: bool = False) -> None:
     _joiner(tdt).save(directory / "joiner.onnx")
 
 
+def write_onnx_asr(directory: Path, *, tdt: bool = False) -> None:
+    """The same models as `write`'s, as onnx-asr's exports: two ONNX files, config.json and vocab.txt."""
+    ear = Ear(128 if tdt else 80, STRIDE, THRESHOLD)
+    config = {
+        "model_type": f"nemo-conformer-{'tdt' if tdt else 'rnnt'}",
+        "features_size": ear.bins,
+        "subsampling_factor": STRIDE,
+    }
+    (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    VOCABULARY.write(directory, name="vocab.txt")
+    _encoder(ear).save(directory / "encoder-model.onnx")
+    _decoder_joint(tdt).save(directory / "decoder_joint-model.onnx")
+
+
 def _encoder(ear: Ear) -> Graph:
     graph = Graph("encoder")
     features = graph.input("audio_signal", FLOAT, ("batch", ear.bins, "time"))
@@ -74,8 +89,17 @@ def _decoder() -> Graph:
     graph = Graph("decoder")
     targets = graph.input("targets", INT32, ("batch", "tokens"))
     lengths = graph.input("target_length", INT32, ("batch",))
-    hidden = graph.input("states.1", FLOAT, (1, "batch", HIDDEN))
-    cell = graph.input("onnx::LSTM_3", FLOAT, (1, "batch", HIDDEN))
+    hidden, cell = (graph.input(name, FLOAT, (1, "batch", HIDDEN)) for name in ("states.1", "onnx::LSTM_3"))
+    predicted, *states = _predict(graph, targets, hidden, cell)
+    graph.output("outputs", predicted, FLOAT, ("batch", HIDDEN, "tokens"))
+    graph.output("prednet_lengths", lengths, INT32, ("batch",))
+    for name, state in zip(("states", "74"), states, strict=True):
+        graph.output(name, state, FLOAT, (1, "batch", HIDDEN))
+    return graph
+
+
+def _predict(graph: Graph, targets: str, hidden: str, cell: str) -> tuple[str, str, str]:
+    """[batch, hidden, tokens] from [batch, tokens], and the states after it."""
     embedded = graph.op("Gather", graph.floats(_embedding()), targets)
     weights = [graph.floats(matrix) for matrix in _lstm()]
     steps_first = graph.op("Transpose", embedded, perm=[1, 0, 2])
@@ -86,13 +110,9 @@ def _decoder() -> Graph:
         named=(graph.named("out"), *states),
         hidden_size=HIDDEN,
     )
-    # [tokens, 1, batch, hidden] to [batch, hidden, tokens]
+    # From [tokens, 1, batch, hidden].
     out = graph.op("Transpose", graph.op("Squeeze", out, graph.ints([1])), perm=[1, 2, 0])
-    graph.output("outputs", out, FLOAT, ("batch", HIDDEN, "tokens"))
-    graph.output("prednet_lengths", lengths, INT32, ("batch",))
-    graph.output("states", hidden_next, FLOAT, (1, "batch", HIDDEN))
-    graph.output("74", cell_next, FLOAT, (1, "batch", HIDDEN))
-    return graph
+    return out, hidden_next, cell_next
 
 
 def _embedding() -> Matrix:
@@ -123,10 +143,29 @@ def _lstm() -> tuple[Matrix, Matrix, Matrix]:
 
 
 def _joiner(tdt: bool) -> Graph:
-    """relu(heard + predicted - 1) is 1 where both agree and 0 elsewhere."""
     graph = Graph("joiner")
     encoded = graph.input("encoder_outputs", FLOAT, ("batch", HIDDEN, "frames"))
     predicted = graph.input("decoder_outputs", FLOAT, ("batch", HIDDEN, "tokens"))
+    _join(graph, encoded, predicted, tdt)
+    return graph
+
+
+def _decoder_joint(tdt: bool) -> Graph:
+    graph = Graph("decoder_joint")
+    encoded = graph.input("encoder_outputs", FLOAT, ("batch", HIDDEN, "frames"))
+    targets = graph.input("targets", INT32, ("batch", "tokens"))
+    lengths = graph.input("target_length", INT32, ("batch",))
+    states = [graph.input(f"input_states_{number}", FLOAT, (1, "batch", HIDDEN)) for number in (1, 2)]
+    predicted, *after = _predict(graph, targets, *states)
+    _join(graph, encoded, predicted, tdt)
+    graph.output("prednet_lengths", lengths, INT32, ("batch",))
+    for number, state in enumerate(after, start=1):
+        graph.output(f"output_states_{number}", state, FLOAT, (1, "batch", HIDDEN))
+    return graph
+
+
+def _join(graph: Graph, encoded: str, predicted: str, tdt: bool) -> None:
+    """relu(heard + predicted - 1) is 1 where both agree and 0 elsewhere."""
     encoded = _rows(graph, encoded, axis=2)
     predicted = graph.op("Mul", _rows(graph, predicted, axis=1), graph.floats(1 / (2 * _FIRED)))
     both = graph.op("Add", graph.op("Add", encoded, predicted), graph.floats(-0.5))
@@ -136,7 +175,6 @@ def _joiner(tdt: bool) -> Graph:
         weights, bias = np.hstack([weights, _durations()]), np.append(bias, np.eye(DURATIONS)[1])
     logits = graph.op("Add", graph.op("MatMul", agreement, graph.floats(weights)), graph.floats(bias))
     graph.output("outputs", logits, FLOAT, ("batch", "frames", "tokens", len(bias)))
-    return graph
 
 
 def _durations() -> Matrix:

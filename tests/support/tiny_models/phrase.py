@@ -80,11 +80,11 @@ class Vocabulary:
         bias[self.id(rival)] = RIVAL
         return bias
 
-    def write(self, directory: Path, *, encode: bool = False) -> None:
+    def write(self, directory: Path, *, encode: bool = False, name: str = "tokens.txt") -> None:
         """Writes tokens.txt, "symbol id" a line; `encode` turns the pieces into base64 of their text."""
         symbols = [_base64(symbol) for symbol in self.symbols] if encode else self.symbols
         lines = [f"{symbol} {number}\n" for number, symbol in enumerate(symbols)]
-        (directory / "tokens.txt").write_text("".join(lines), encoding="utf-8")
+        (directory / name).write_text("".join(lines), encoding="utf-8")
 
 
 def _base64(symbol: str) -> str:
