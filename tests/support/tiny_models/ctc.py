@@ -7,7 +7,7 @@ egs/librispeech/ASR/zipformer/export-onnx-ctc.py, and istupakov/parakeet-ctc-0.6
 import json
 from pathlib import Path
 
-from support.tiny_models.graph import FLOAT, INT64, Graph
+from asr_service.engines.ort.graphs.builder import FLOAT, INT64, Graph
 from support.tiny_models.hearing import Ear, pieces
 from support.tiny_models.phrase import PIECES, Vocabulary
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from support.tiny_models.graph import FLOAT, INT64, Graph
+from asr_service.engines.ort.graphs.builder import FLOAT, INT64, Graph
 
 STEEP = 1e4
 """Gain before clipping, which makes the threshold a step."""

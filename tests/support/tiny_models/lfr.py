@@ -6,7 +6,7 @@ Layouts after sherpa-onnx, scripts/sense-voice/export-onnx.py, and FunASR's expo
 
 from pathlib import Path
 
-from support.tiny_models.graph import FLOAT, INT32, INT64, Graph
+from asr_service.engines.ort.graphs.builder import FLOAT, INT32, INT64, Graph
 from support.tiny_models.hearing import Ear, pieces, steps
 from support.tiny_models.phrase import PIECES, Vocabulary
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from support.tiny_models.graph import BOOL, FLOAT, INT32, INT64, Graph
+from asr_service.engines.ort.graphs.builder import BOOL, FLOAT, INT32, INT64, Graph
 from support.tiny_models.hearing import Ear, one_hot, pieces
 from support.tiny_models.ort_format import convert
 from support.tiny_models.phrase import PIECES, Vocabulary

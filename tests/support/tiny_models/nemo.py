@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from support.tiny_models.graph import FLOAT, INT32, INT64, Graph
+from asr_service.engines.ort.graphs.builder import FLOAT, INT32, INT64, Graph
 from support.tiny_models.hearing import Ear, pieces
 from support.tiny_models.phrase import PIECES, Vocabulary
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from support.tiny_models.graph import Graph
+from asr_service.engines.ort.graphs.builder import Graph
 
 
 def convert(graph: Graph, path: Path) -> None:

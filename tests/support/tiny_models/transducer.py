@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.tiny_models.graph import FLOAT, INT64, Graph
+from asr_service.engines.ort.graphs.builder import FLOAT, INT64, Graph
 from support.tiny_models.hearing import Ear, pieces
 from support.tiny_models.phrase import PIECES, Vocabulary
 

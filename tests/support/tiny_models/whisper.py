@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.tiny_models.graph import FLOAT, INT64, Graph, Shape
+from asr_service.engines.ort.graphs.builder import FLOAT, INT64, Graph, Shape
 from support.tiny_models.hearing import Ear, one_hot, spans, steps
 from support.tiny_models.phrase import PIECES, Vocabulary
 

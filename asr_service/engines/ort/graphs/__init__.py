@@ -1,0 +1,1 @@
+"""ONNX graphs that this engine writes itself, around what a model's own files hold."""
