@@ -61,4 +61,6 @@ class Hypotheses:
 class Search(Protocol):
     """Finds the tokens in an encoder's output, all rows at once."""
 
-    def __call__(self, encoded: Encoded) -> Hypotheses: ...
+    def __call__(self, encoded: Encoded, options: onnxruntime.RunOptions | None = None) -> Hypotheses:
+        """ONNX Runtime raises where `options` end the run."""
+        ...
