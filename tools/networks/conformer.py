@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tools.networks.icefall_encoder import Encoder, aligned, padding_mask
 from tools.networks.relative_attention import RelativePositions
-from tools.networks.relative_gather import aligned, padding_mask
 
 Size = TypeVar("Size", int, Tensor)
 
@@ -143,22 +143,22 @@ class Layer(nn.Module):
         return self.norm_final(x)  # type: ignore[no-any-return]
 
 
-class Conformer(nn.Module):
-    """Runs in fp32 and, after `.half()`, in fp16."""
+class Conformer(Encoder):
+    """T' = `subsampled(T)`.
+
+    An utterance's frames do not depend on how much padding follows it, if that is zero: the first convolution looks
+    one frame ahead, and pads with zero itself. Exports of 2022 do not mask the convolution modules, and do depend.
+    """
+
+    model_type = "conformer"
 
     def __init__(self, dims: Dimensions) -> None:
-        super().__init__()
-        self.dims = dims
+        super().__init__(dims.mel_bins, dims.width)
         self.encoder_embed = Subsampling(dims)
         self.encoder_pos = RelativePositions(dims.width, dims.frames)
         self.layers = nn.ModuleList(Layer(dims) for _ in range(dims.layers))
 
     def forward(self, x: Tensor, x_lens: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [N, T, mel] and lengths [N] int64 → [N, T', width] and lengths, T' = `subsampled(T)`.
-
-        An utterance's frames do not depend on how much padding follows it, if that is zero: the first convolution looks
-        one frame ahead, and pads with zero itself. Exports of 2022 do not mask the convolution, and do depend.
-        """
         x = self.encoder_embed(x)
         lengths = subsampled(x_lens)
         padding = padding_mask(lengths, x.shape[1])

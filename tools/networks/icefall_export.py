@@ -1,6 +1,6 @@
 """icefall's models as its scripts export them to ONNX, and as sherpa-onnx reads them.
 
-Reference: k2-fsa/icefall, egs/librispeech/ASR/zipformer/export-onnx.py and pruned_transducer_stateless5/export-onnx.py.
+Reference: k2-fsa/icefall, egs/librispeech/ASR/zipformer/export-onnx.py and export-onnx-ctc.py.
 """
 
 from pathlib import Path
@@ -9,32 +9,34 @@ import torch
 from torch import Tensor
 
 from tools.networks import exporting
+from tools.networks.icefall_ctc import Ctc
 from tools.networks.stateless import Decoder, Joiner, ProjectedEncoder, Transducer
 from tools.networks.vocabulary import pieces, write_tokens
 
 AUTHOR = {"version": 1, "model_author": "k2-fsa"}
 SPECIAL = ("<blk>", "<sos/eos>", "<unk>")
+FEATURES = {"x": {0: "N", 1: "T"}, "x_lens": {0: "N"}}
 STEM = "epoch-99-avg-1"
 
 
-def export_transducer(model: Transducer, directory: Path, *, model_type: str, mel_bins: int = 80) -> None:
+def export_transducer(model: Transducer, directory: Path) -> None:
     """Writes encoder, decoder and joiner, each `STEM` after its role, and tokens.txt."""
-    export_encoder(model.encoder, directory / f"encoder-{STEM}.onnx", model_type, mel_bins)
+    export_encoder(model.encoder, directory / f"encoder-{STEM}.onnx")
     export_decoder(model.decoder, directory / f"decoder-{STEM}.onnx")
     export_joiner(model.joiner, directory / f"joiner-{STEM}.onnx")
     write_vocabulary(model.dims.vocabulary, directory)
 
 
-def export_encoder(encoder: ProjectedEncoder, path: Path, model_type: str, mel_bins: int) -> None:
+def export_encoder(encoder: ProjectedEncoder, path: Path) -> None:
     """`x` [N, T, mel], `x_lens` [N] → `encoder_out` [N, T', joiner], `encoder_out_lens` [N]."""
     exporting.export(
         encoder,
-        example(mel_bins),
+        example(encoder.encoder.mel_bins),
         path,
-        inputs={"x": {0: "N", 1: "T"}, "x_lens": {0: "N"}},
+        inputs=FEATURES,
         # Both times are "T" in icefall's own exports, though the second is a quarter of the first.
         outputs={"encoder_out": {0: "N", 1: "T"}, "encoder_out_lens": {0: "N"}},
-        metadata={"model_type": model_type, **AUTHOR},
+        metadata={"model_type": encoder.encoder.model_type, **AUTHOR},
     )
 
 
@@ -62,6 +64,19 @@ def export_joiner(joiner: Joiner, path: Path) -> None:
         outputs={"logit": {0: "N"}},
         metadata={"joiner_dim": width},
     )
+
+
+def export_ctc(model: Ctc, directory: Path) -> None:
+    """Writes model.onnx, `x` [N, T, mel], `x_lens` [N] → `log_probs` [N, T', vocabulary], `log_probs_len` [N]; tokens.txt."""
+    exporting.export(
+        model,
+        example(model.encoder.mel_bins),
+        directory / "model.onnx",
+        inputs=FEATURES,
+        outputs={"log_probs": {0: "N", 1: "T"}, "log_probs_len": {0: "N"}},
+        metadata={"model_type": f"{model.encoder.model_type}_ctc", **AUTHOR},
+    )
+    write_vocabulary(model.ctc_output.out_features, directory)
 
 
 def write_vocabulary(size: int, directory: Path) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tools.networks.icefall_encoder import Encoder
+
 BLANK = 0
 
 
@@ -27,12 +29,10 @@ TINY = Dimensions(vocabulary=100, width=64, joiner=64)
 
 
 class ProjectedEncoder(nn.Module):
-    """`encoder` maps features [N, T, mel] and lengths [N] to frames [N, T', `encoder_width`] and lengths."""
-
-    def __init__(self, encoder: nn.Module, encoder_width: int, dims: Dimensions) -> None:
+    def __init__(self, encoder: Encoder, dims: Dimensions) -> None:
         super().__init__()
         self.encoder = encoder
-        self.encoder_proj = nn.Linear(encoder_width, dims.joiner)
+        self.encoder_proj = nn.Linear(encoder.width, dims.joiner)
 
     def forward(self, x: Tensor, x_lens: Tensor) -> tuple[Tensor, Tensor]:
         """Features [N, T, mel] and lengths [N] int64 → frames [N, T', joiner] and lengths [N] int64."""
@@ -69,9 +69,9 @@ class Joiner(nn.Module):
 class Transducer(nn.Module):
     """The three networks as they are exported: in a checkpoint both projections belong to the joiner."""
 
-    def __init__(self, encoder: nn.Module, encoder_width: int, dims: Dimensions) -> None:
+    def __init__(self, encoder: Encoder, dims: Dimensions) -> None:
         super().__init__()
         self.dims = dims
-        self.encoder = ProjectedEncoder(encoder, encoder_width, dims)
+        self.encoder = ProjectedEncoder(encoder, dims)
         self.decoder = Decoder(dims)
         self.joiner = Joiner(dims)
