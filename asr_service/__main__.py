@@ -9,12 +9,15 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"the package {error.name} is missing: pip install 'duoscribe[asr]'")
 from serving.config import command
+from serving.metrics import process_registry
 from serving.models.store import ModelStore
 from serving.server import run
 
 
 def serve(config: AsrConfig) -> int:
-    return run(RecognitionService(config, lambda: load_models(config, ModelStore())), config)
+    registry = process_registry()
+    service = RecognitionService(config, lambda: load_models(config, ModelStore()), registry)
+    return run(service, config, registry)
 
 
 main = command(

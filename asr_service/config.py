@@ -5,7 +5,6 @@ from typing import Literal
 
 from asr_service.vad import VadOptions
 from serving.config import ServerConfig, option
-from serving.cores import cores
 from serving.models.roles import RECOGNITION
 
 ENV_PREFIX = "DUOSCRIBE_ASR_"
@@ -31,12 +30,30 @@ class AsrConfig(ServerConfig):
         min=1,
     )
     parallel: int = option(
-        0, "Utterances decoded at once; 0 is as many as the cores have threads for.", min=0
+        0,
+        "Batches decoded at once; 0 is what suits the engine: on CPUs as many as the cores have threads for.",
+        min=0,
+    )
+    max_batch: int = option(
+        0, "Utterances decoded together, never more than the engine takes; 0 is as many as it takes.", min=0
+    )
+    max_queue_delay_seconds: float = option(
+        0.005,
+        "How long an utterance may wait for others to be decoded with while the engine is idle. While it is busy they "
+        "gather by themselves, and an engine that takes one at a time never waits.",
+        min=0,
+        max=10,
+    )
+    max_queue: int = option(
+        0,
+        "Utterances waiting for the engine from which on a new recording is refused, and those in flight have to wait "
+        "with more; 0 is four for each of --max-streams, or two full batches for each that is decoded at once.",
+        min=0,
     )
     backlog: int = option(
         0,
         "Utterances of one recording on their way to the caller before its upload has to wait; "
-        "0 is two more than are decoded at once.",
+        "0 is two more than are decoded at once, and 34 at most.",
         min=0,
     )
     window_seconds: float = option(
@@ -63,15 +80,6 @@ class AsrConfig(ServerConfig):
     @property
     def model_precision(self) -> Literal["int8", "fp32"]:
         return "fp32" if self.precision == "fp32" else "int8"
-
-    @property
-    def workers(self) -> int:
-        return self.parallel or max(1, cores() // self.threads)
-
-    @property
-    def utterances_in_flight(self) -> int:
-        """Of one recording."""
-        return self.backlog or self.workers + 2
 
     @property
     def vad(self) -> VadOptions:

@@ -8,14 +8,19 @@ import numpy as np
 from asr_service import engines
 from asr_service.config import AsrConfig
 from asr_service.engines.base import Engine, EngineInfo
+from asr_service.scheduler import Limits
 from asr_service.utterances import CutOptions
 from asr_service.vad import ENGINE, VoiceActivityDetector, silero
+from serving.cores import cores
 from serving.models.roles import RECOGNITION, VOICE_ACTIVITY
 from serving.models.store import ModelStore
 from serving.times import SAMPLE_RATE
 from speech.audio.v1 import audio_pb2
 
 _VAD_FILE = "silero_vad.onnx"
+
+# Of one recording: voice activity detection hears it 250 times faster than it sounds, so more are never there at once.
+_MOST_BACKLOG = 34
 
 
 @dataclass(frozen=True)
@@ -47,4 +52,17 @@ def cut_options(config: AsrConfig, info: EngineInfo) -> CutOptions:
         window=min(config.window_seconds or info.preferred_seconds, info.max_seconds - 2 * defaults.padding),
         first_speech=config.first_speech_seconds,
         long_pause=config.long_pause_seconds,
+    )
+
+
+def scheduling_limits(config: AsrConfig, info: EngineInfo) -> Limits:
+    """What was configured, else what suits the engine."""
+    parallel = config.parallel or info.parallel or max(1, cores() // config.threads)
+    max_batch = min(config.max_batch or info.max_batch, info.max_batch)
+    return Limits(
+        parallel=parallel,
+        backlog=config.backlog or min(parallel * max_batch + 2, _MOST_BACKLOG),
+        max_batch=max_batch,
+        max_delay=config.max_queue_delay_seconds,
+        max_queue=config.max_queue or max(4 * config.max_streams, 2 * max_batch * parallel),
     )

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from prometheus_client import CollectorRegistry
 
 from asr_service.config import AsrConfig
 from asr_service.engines.base import EngineInfo
 from asr_service.listening import Listener
-from asr_service.loading import LoadedModels, cut_options
+from asr_service.loading import LoadedModels, cut_options, scheduling_limits
+from asr_service.metrics import AsrMetrics
 from asr_service.scheduler import Scheduler
 from asr_service.session import Session
 from asr_service.utterances import UtteranceCutter
 from serving import logs
 from serving.audio import open_recording
+from serving.cores import cores
 from serving.errors import InvalidConfig, Loading
 from serving.limits import service_limits
 from serving.times import duration
@@ -25,8 +28,8 @@ from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
-# Voice activity detection takes 4 ms for a second of audio; the cores belong to the engine.
-_EARS = 2
+# Voice activity detection takes 4 ms for a second of audio. Where the engine needs the cores, two threads of it are plenty.
+_EARS_BESIDE_A_CPU_ENGINE = 2
 
 _log = logs.get_logger(__name__)
 
@@ -39,13 +42,19 @@ class _Ready:
 
 
 class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
-    """Serves `load()`'s models; `load` is called once, in a thread, and may raise ModelUnavailable."""
+    """Serves `load()`'s models; `load` is called once, in a thread, and may raise ModelUnavailable.
+
+    Its metrics go to `registry`.
+    """
 
     names = (asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name,)
 
-    def __init__(self, config: AsrConfig, load: Callable[[], LoadedModels]) -> None:
+    def __init__(
+        self, config: AsrConfig, load: Callable[[], LoadedModels], registry: CollectorRegistry
+    ) -> None:
         self._config = config
         self._load = load
+        self._metrics = AsrMetrics(registry)
         self._ready: _Ready | None = None
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -53,11 +62,20 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
 
     async def start(self) -> None:
         models = await asyncio.to_thread(self._load)
-        scheduler = Scheduler(
-            models.engine, parallel=self._config.workers, backlog=self._config.utterances_in_flight
-        )
+        info = models.engine.info
+        limits = scheduling_limits(self._config, info)
+        scheduler = Scheduler(models.engine, limits, self._metrics)
         scheduler.start()
-        self._ready = _Ready(models, scheduler, ThreadPoolExecutor(_EARS, thread_name_prefix="ears"))
+        ears = ThreadPoolExecutor(ears_beside(info), thread_name_prefix="ears")
+        self._ready = _Ready(models, scheduler, ears)
+        _log.info(
+            "recognition is loaded",
+            engine=info.engine,
+            provider=info.provider,
+            reason=info.provider_reason,
+            max_batch=limits.max_batch,
+            parallel=limits.parallel,
+        )
 
     async def close(self) -> None:
         if self._ready:
@@ -72,8 +90,9 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
         language = known_language(upload.config.language, ready.models.engine.info)
         max_seconds = self._config.max_audio_seconds
         async with (
-            open_recording(upload.config.audio_format, upload.chunks(), max_seconds=max_seconds) as recording,
+            # First, since it refuses where the queue is full.
             ready.scheduler.stream() as stream,
+            open_recording(upload.config.audio_format, upload.chunks(), max_seconds=max_seconds) as recording,
         ):
             started = asr_pb2.RecognitionStarted(request_id=upload.request_id, models=ready.models.infos)
             await context.write(asr_pb2.RecognizeResponse(started=started))
@@ -99,6 +118,8 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             word_confidence=info.has_confidence,
             max_utterance_duration=duration(cut_options(self._config, info).longest),
             limits=service_limits(self._config),
+            max_batch=scheduling_limits(self._config, info).max_batch,
+            provider_reason=info.provider_reason,
         )
 
     def _loaded(self) -> _Ready:
@@ -108,6 +129,11 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
 
     def _listener(self, models: LoadedModels) -> Listener:
         return Listener(models.detector(), UtteranceCutter(cut_options(self._config, models.engine.info)))
+
+
+def ears_beside(info: EngineInfo) -> int:
+    """Threads that listen."""
+    return _EARS_BESIDE_A_CPU_ENGINE if info.provider == "cpu" else cores()
 
 
 def known_language(tag: str, info: EngineInfo) -> str | None:

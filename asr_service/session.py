@@ -8,8 +8,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from asr_service.engines.base import EngineInfo, Speech
+from asr_service.jobs import Decoded
 from asr_service.listening import Listener
-from asr_service.scheduler import Decoded, Stream
+from asr_service.scheduler import Stream
 from asr_service.utterances import Pcm, Utterance
 from asr_service.words import Transcript, Word, transcribe
 from serving.audio import to_float
@@ -88,6 +89,7 @@ class Session:
         async for block in blocks:
             await self._submit(await loop.run_in_executor(self._ears, self._listener.hear, block))
         await self._submit(await loop.run_in_executor(self._ears, self._listener.finish))
+        self._stream.complete()
         self._pending.put_nowait(None)
 
     async def _submit(self, utterances: list[Utterance]) -> None:

@@ -76,6 +76,9 @@ class ServerConfig:
         "Calls in flight are not cut.",
         min=0,
     )
+    metrics_address: str | None = option(
+        None, "Where to answer Prometheus over HTTP: HOST:PORT (port 0 picks a free one); nowhere by default."
+    )
     log_level: str = option("info", "Least severe log lines to write.", choices=logs.LEVELS)
     log_format: str = option(
         "auto", "How log lines look; auto is console on a terminal, else json.", choices=logs.FORMATS

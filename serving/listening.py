@@ -65,10 +65,15 @@ def socket_path(address: str) -> Path | None:
     return Path(path.removeprefix("//")) if scheme == "unix" else None
 
 
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """The two parts of HOST:PORT; None where it is something else."""
+    host, _, port = address.rpartition(":")
+    return (host, int(port)) if host and port.isdecimal() and int(port) < 65536 else None
+
+
 def _check_port(address: str) -> None:
     # The C core takes 99999 for 34463.
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal() and int(port) < 65536):
+    if host_and_port(address) is None:
         raise OSError(f"cannot listen on {address}: an address is HOST:PORT or unix:PATH")
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
 
 from serving import health, logs, process
 from serving.config import ServerConfig
@@ -21,6 +22,7 @@ from serving.errors import DuoscribeError
 from serving.health import Health
 from serving.interceptors import AdmissionInterceptor, ErrorInterceptor
 from serving.listening import channel_options, listen
+from serving.metrics import metrics_endpoint, process_registry
 
 # Last statuses reach the wire after their handlers have returned. Open health watches get the same.
 _STOP_GRACE_SECONDS = 0.5
@@ -50,13 +52,21 @@ class Service(Protocol):
 class RunningServer:
     """A server whose port is bound and whose models are loading or loaded; made by `running`.
 
-    `address` is "HOST:PORT" or "unix:PATH"; `serving` is set once the models are loaded and warm.
+    `address` is "HOST:PORT" or "unix:PATH"; `metrics_address` is "HOST:PORT" or None; `serving` is set once the models are
+    loaded and warm.
     """
 
     def __init__(
-        self, address: str, service: Service, server: grpc.aio.Server, calls: "_Calls", drain_seconds: float
+        self,
+        address: str,
+        metrics_address: str | None,
+        service: Service,
+        server: grpc.aio.Server,
+        calls: "_Calls",
+        drain_seconds: float,
     ) -> None:
         self.address = address
+        self.metrics_address = metrics_address
         self.serving = asyncio.Event()
         self._service = service
         self._server = server
@@ -123,50 +133,67 @@ class _Calls:
 
 
 @asynccontextmanager
-async def running(service: Service, config: ServerConfig) -> AsyncIterator[RunningServer]:
+async def running(
+    service: Service, config: ServerConfig, registry: CollectorRegistry | None = None
+) -> AsyncIterator[RunningServer]:
     """Serve from the port being bound, while the models load, until the context ends; then drain and stop.
 
-    Raises OSError where `config.address` cannot be bound. Await `wait_serving` to learn whether the models loaded.
+    `registry` holds what is told at `config.metrics_address`; by default what every process tells. Raises OSError where one
+    of the two addresses cannot be bound. Await `wait_serving` to learn whether the models loaded.
     """
     calls = _Calls(Health(service.names), AdmissionInterceptor(config.max_streams))
-    server = grpc.aio.server(
-        interceptors=[ErrorInterceptor(), calls.admission], options=channel_options(config)
-    )
-    await calls.health.register(server)
-    service.register(server)
-    reflection.enable_server_reflection(
-        (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
-    address = listen(server, config.address)
-    await server.start()
-    running_server = RunningServer(address, service, server, calls, config.drain_seconds)
-    try:
-        yield running_server
-    finally:
-        await running_server.stop()
+    async with metrics_endpoint(config.metrics_address, registry or process_registry()) as metrics_address:
+        server = grpc.aio.server(
+            interceptors=[ErrorInterceptor(), calls.admission], options=channel_options(config)
+        )
+        await calls.health.register(server)
+        service.register(server)
+        reflection.enable_server_reflection(
+            (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        )
+        address = listen(server, config.address)
+        await server.start()
+        running_server = RunningServer(address, metrics_address, service, server, calls, config.drain_seconds)
+        try:
+            yield running_server
+        finally:
+            await running_server.stop()
 
 
-def run(service: Service, config: ServerConfig) -> int:
+def run(service: Service, config: ServerConfig, registry: CollectorRegistry | None = None) -> int:
     """Serve until SIGTERM or SIGINT, and give the process's exit code: 0, or 1 if the service could not start.
 
-    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}; everything else, what
-    libraries print included, goes to standard error. A second signal ends the process at once, with code 1.
+    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with "metrics_address" beside
+    it where there is one; everything else, what libraries print included, goes to standard error. A second signal ends the
+    process at once, with code 1.
     """
     logs.configure(config.log_level, config.log_format)
-    return asyncio.run(_main(service, config, process.claim_stdout()))
+    return asyncio.run(_main(service, config, registry, process.claim_stdout()))
 
 
-async def _main(service: Service, config: ServerConfig, announce: Callable[[str], None]) -> int:
+async def _main(
+    service: Service,
+    config: ServerConfig,
+    registry: CollectorRegistry | None,
+    announce: Callable[[str], None],
+) -> int:
     signalled = process.watch_signals()
     code = 1
     try:
-        async with running(service, config) as server:
-            announce(json.dumps({"address": server.address}))
+        async with running(service, config, registry) as server:
+            announce(_announcement(server))
             code = await _until_signalled(server, signalled)
     except OSError as error:
         _log.error("cannot listen", address=config.address, reason=str(error))
     process.leave_threads_behind(code)
     return code
+
+
+def _announcement(server: RunningServer) -> str:
+    addresses = {"address": server.address}
+    if server.metrics_address is not None:
+        addresses["metrics_address"] = server.metrics_address
+    return json.dumps(addresses)
 
 
 async def _until_signalled(server: RunningServer, signalled: asyncio.Event) -> int:

@@ -50,6 +50,8 @@ class EngineInfo:
     """The longest utterance that `recognize` takes."""
     max_batch: int = 1
     """The most utterances that `recognize` takes at once, and likes to; 1 where batches gain nothing."""
+    parallel: int = 0
+    """Batches that it likes to have computed at once; 0 is as many as the cores have threads for."""
     provider_reason: str = ""
     """Why it runs there; empty where there was no choice."""
 

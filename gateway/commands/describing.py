@@ -54,6 +54,10 @@ def _recognition(asr: asr_pb2.DescribeRecognitionResponse) -> Iterator[str]:
     timing = "measured" if asr.word_timing == asr_pb2.WORD_TIMING_MEASURED else "estimated"
     yield f"  {asr.family}; languages: {', '.join(asr.languages) or 'not said'}; word times are {timing}"
     yield from _models(asr.models)
+    if asr.provider_reason:
+        yield f"  provider: {asr.provider_reason}"
+    if asr.max_batch > 1:
+        yield f"  decodes up to {asr.max_batch} utterances together"
     yield from _limits(asr.limits)
 
 

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from asr_service.__main__ import main
 from asr_service.config import AsrConfig
-from asr_service.loading import cut_options
+from asr_service.loading import cut_options, scheduling_limits
 from serving.cores import cores
 from support.recognition import INFO
 
@@ -23,18 +24,46 @@ CORES = cores()
 
 
 @pytest.mark.parametrize(
-    ("flags", "workers", "in_flight"),
+    ("flags", "info", "parallel", "backlog"),
     [
-        ({}, CORES, CORES + 2),
-        ({"threads": CORES}, 1, 3),
-        ({"threads": CORES * 4}, 1, 3),
-        ({"parallel": 7}, 7, 9),
-        ({"parallel": 2, "backlog": 1}, 2, 1),
+        ({}, {}, CORES, CORES + 2),
+        ({"threads": CORES}, {}, 1, 3),
+        ({"threads": CORES * 4}, {}, 1, 3),
+        ({"parallel": 7}, {}, 7, 9),
+        ({"parallel": 2, "backlog": 1}, {}, 2, 1),
+        ({}, {"parallel": 2, "max_batch": 4}, 2, 10),
+        ({"parallel": 1}, {"parallel": 2, "max_batch": 128}, 1, 34),
     ],
 )
-def test_work_is_spread_over_the_cores(flags: dict[str, int], workers: int, in_flight: int) -> None:
-    config = AsrConfig(**flags)
-    assert (config.workers, config.utterances_in_flight) == (workers, in_flight)
+def test_as_much_is_decoded_at_once_as_suits_the_engine(
+    flags: dict[str, Any], info: dict[str, Any], parallel: int, backlog: int
+) -> None:
+    limits = scheduling_limits(AsrConfig(**flags), replace(INFO, **info))
+    assert (limits.parallel, limits.backlog) == (parallel, backlog)
+
+
+@pytest.mark.parametrize(
+    ("configured", "taken", "expected"), [(0, 1, 1), (0, 32, 32), (8, 32, 8), (64, 32, 32), (1, 32, 1)]
+)
+def test_no_batch_is_larger_than_the_engine_takes(configured: int, taken: int, expected: int) -> None:
+    limits = scheduling_limits(AsrConfig(max_batch=configured), replace(INFO, max_batch=taken))
+    assert limits.max_batch == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, 64),
+        ({"max_streams": 100}, 400),
+        ({"max_streams": 1, "parallel": 3}, 48),
+        ({"max_queue": 5}, 5),
+    ],
+)
+def test_the_queue_holds_a_few_utterances_of_each_stream_or_two_full_batches(
+    flags: dict[str, Any], expected: int
+) -> None:
+    limits = scheduling_limits(AsrConfig(**flags | {"max_batch": 8}), replace(INFO, max_batch=8, parallel=2))
+    assert limits.max_queue == expected
 
 
 @pytest.mark.parametrize(
@@ -64,6 +93,8 @@ def test_help_is_the_manual() -> None:
         "--precision",
         "--threads",
         "--parallel",
+        "--max-batch",
+        "--metrics-address",
         "--vad-threshold",
         "DUOSCRIBE_ASR_MODEL",
     ):

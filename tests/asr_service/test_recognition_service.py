@@ -5,12 +5,14 @@ import io
 import threading
 import time
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
-from google.rpc import code_pb2, status_pb2
+import structlog
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from asr_service.engines.base import Recognition, Speech
@@ -40,6 +42,12 @@ TALK = speech((1.0, 3.0), (0.5, 2.0), (0.5, 2.0), (4.0, 2.0))
 async def door() -> AsyncIterator[AsrDoor]:
     async with asr_door() as opened:
         yield opened
+
+
+@pytest.fixture
+def capture() -> Iterator[list[MutableMapping[str, Any]]]:
+    with structlog.testing.capture_logs() as lines:
+        yield lines
 
 
 async def failure(call: object) -> status_pb2.Status:
@@ -180,6 +188,49 @@ async def test_cancelling_ends_the_computation() -> None:
         assert len(engine.asked) == 2
 
 
+async def test_cancelling_stops_a_batch_that_nobody_else_is_in() -> None:
+    engine = FakeEngine(info=replace(INFO, max_batch=8), gate=threading.Event())
+    async with asr_door(engine) as door:
+        call = door.stub.Recognize(upload(TALK))
+        assert await asyncio.to_thread(engine.started.acquire, timeout=5)
+        call.cancel()
+        assert await asyncio.to_thread(engine.stopped.acquire, timeout=5)
+
+
+async def test_recordings_share_batches_and_keep_their_words() -> None:
+    engine = FakeEngine(info=replace(INFO, max_batch=8), gate=(gate := threading.Event()))
+    async with asr_door(engine) as door:
+        first = asyncio.create_task(door.recognize(speech((0.2, 1.0))))
+        assert await asyncio.to_thread(engine.started.acquire, timeout=5)
+        both = [
+            asyncio.create_task(door.recognize(speech((0.2, 2.0), loudness=loudness)))
+            for loudness in (0.8, 0.2)
+        ]
+        await door.queued(2)
+        gate.set()
+        loud, quiet = await asyncio.gather(*both)
+        assert (await first).words
+    assert [len(batch) for batch in engine.batches] == [1, 2]
+    assert {word.text for word in loud.words} == {"w80"}
+    assert {word.text for word in quiet.words} == {"w20"}
+
+
+async def test_a_full_queue_refuses_a_new_recording_and_finishes_those_it_has() -> None:
+    engine = FakeEngine(gate=(gate := threading.Event()))
+    async with asr_door(engine, asr_config(max_queue=1)) as door:
+        taken = asyncio.create_task(door.recognize(TALK))
+        await door.queued(1)
+        status = await failure(door.recognize(TALK))
+        gate.set()
+        assert (await taken).completed.utterances == 3
+        assert (await door.recognize(TALK)).completed.utterances == 3
+    retry = error_details_pb2.RetryInfo()
+    assert status.code == code_pb2.RESOURCE_EXHAUSTED
+    assert status.details[0].Unpack(retry)
+    assert seconds(retry.retry_delay) >= 1
+    assert door.metric("duoscribe_asr_refused_recordings_total") == 1
+
+
 async def test_a_slow_engine_holds_the_upload_back() -> None:
     """Far less is read than is offered, so memory stays bounded whatever the recording's length."""
     engine = FakeEngine(gate=(gate := threading.Event()))
@@ -212,6 +263,21 @@ async def test_describes_itself(door: AsrDoor) -> None:
     assert seconds(described.max_utterance_duration) == pytest.approx(25.3)
     assert described.limits.max_concurrent_streams == 16
     assert [model.name for model in described.models] == ["fake"]
+    assert (described.max_batch, described.provider_reason) == (1, "")
+
+
+async def test_describes_its_batches_and_why_it_runs_where_it_runs() -> None:
+    engine = FakeEngine(info=replace(INFO, max_batch=32, provider_reason="no GPU was found"))
+    async with asr_door(engine, asr_config(max_batch=8)) as door:
+        described = await door.stub.DescribeRecognition(asr_pb2.DescribeRecognitionRequest())
+    assert (described.max_batch, described.provider_reason) == (8, "no GPU was found")
+
+
+async def test_the_log_tells_what_was_loaded(capture: list[MutableMapping[str, Any]]) -> None:
+    engine = FakeEngine(info=replace(INFO, provider_reason="no GPU was found"))
+    async with asr_door(engine):
+        (line,) = [line for line in capture if line["event"] == "recognition is loaded"]
+    assert (line["engine"], line["provider"], line["reason"]) == ("fake 1.0", "cpu", "no GPU was found")
 
 
 async def test_health_answers_while_the_engine_decodes() -> None:

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from asr_service.listening import Listener
-from asr_service.loading import cut_options
+from asr_service.loading import cut_options, scheduling_limits
+from asr_service.metrics import AsrMetrics
 from asr_service.scheduler import Scheduler
 from asr_service.session import Send, Session
 from asr_service.utterances import Pcm, UtteranceCutter
@@ -46,7 +48,8 @@ class BusyCaller:
 @asynccontextmanager
 async def session(send: Send) -> AsyncIterator[Session]:
     listener = Listener(detector(), UtteranceCutter(cut_options(asr_config(), INFO)))
-    scheduler = Scheduler(FakeEngine(), parallel=1, backlog=2)
+    limits = scheduling_limits(asr_config(), INFO)
+    scheduler = Scheduler(FakeEngine(), limits, AsrMetrics(CollectorRegistry()))
     scheduler.start()
     with ThreadPoolExecutor(1) as ears:
         async with scheduler.stream() as stream:

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from asr_service.config import AsrConfig
 from asr_service.engines.base import NEVER, Engine, EngineInfo, Recognition, Samples, Speech, Stop, Token
@@ -89,8 +90,9 @@ class FakeEngine:
     @staticmethod
     def _wait(gate: threading.Event, stop: Stop) -> None:
         for _ in range(1000):
+            is_open = gate.wait(0.01)
             stop.check()
-            if gate.wait(0.01):
+            if is_open:
                 return
 
 
@@ -144,6 +146,20 @@ class AsrDoor:
     server: RunningServer
     channel: grpc.aio.Channel
     stub: "asr_pb2_grpc.SpeechRecognitionAsyncStub"
+    registry: CollectorRegistry
+
+    def metric(self, name: str) -> float:
+        """The value of a metric without labels."""
+        value = self.registry.get_sample_value(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    async def queued(self, utterances: int) -> None:
+        """Waits until so many wait for the engine."""
+        async with asyncio.timeout(5):
+            while self.metric("duoscribe_asr_queue_utterances") < utterances:  # noqa: ASYNC110 - a gauge cannot be awaited
+                await asyncio.sleep(0.01)
 
     async def recognize(self, pcm: bytes, *, chunk: int = 32_000, language: str = "") -> "Answer":
         requests = upload(pcm, chunk=chunk, language=language)
@@ -187,11 +203,12 @@ async def asr_door(
 ) -> AsyncIterator[AsrDoor]:
     config = config or asr_config()
     models = loaded(engine or FakeEngine())
-    service = RecognitionService(config, load or (lambda: models))
-    async with running(service, config) as server:
+    registry = CollectorRegistry()
+    service = RecognitionService(config, load or (lambda: models), registry)
+    async with running(service, config, registry) as server:
         await server.wait_serving()
         async with grpc.aio.insecure_channel(server.address) as channel:
-            yield AsrDoor(server, channel, asr_pb2_grpc.SpeechRecognitionStub(channel))
+            yield AsrDoor(server, channel, asr_pb2_grpc.SpeechRecognitionStub(channel), registry)
 
 
 def config_message(language: str = "") -> asr_pb2.RecognizeRequest:

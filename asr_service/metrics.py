@@ -1,0 +1,85 @@
+"""What the recognition service counts. docs/operations.md says what each of them is good for."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from asr_service.jobs import Batch
+
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+_RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75)
+# From an idle GPU to a CPU that is far behind.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class AsrMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._queued = Gauge(
+            "duoscribe_asr_queue_utterances", "Utterances that wait for the engine.", registry=registry
+        )
+        self._queued_seconds = Gauge(
+            "duoscribe_asr_queue_audio_seconds", "Audio that waits for the engine.", registry=registry
+        )
+        self._wait = Histogram(
+            "duoscribe_asr_queue_wait_seconds",
+            "How long an utterance waited for the engine.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._compute = Histogram(
+            "duoscribe_asr_compute_seconds",
+            "How long the engine took for a batch.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batch = Histogram(
+            "duoscribe_asr_batch_utterances",
+            "Utterances in a batch.",
+            buckets=_BATCH_SIZES,
+            registry=registry,
+        )
+        self._padding = Histogram(
+            "duoscribe_asr_batch_padding_ratio",
+            "Part of a batch's computation that went into padding.",
+            buckets=_RATIOS,
+            registry=registry,
+        )
+        self._audio = Counter("duoscribe_asr_audio_seconds", "Audio decoded.", registry=registry)
+        self._padded = Counter(
+            "duoscribe_asr_padded_audio_seconds", "Audio decoded, padding included.", registry=registry
+        )
+        self._refused = Counter(
+            "duoscribe_asr_refused_recordings",
+            "Recordings refused since the queue was full.",
+            registry=registry,
+        )
+        self._stopped = Counter(
+            "duoscribe_asr_stopped_batches",
+            "Batches stopped since nobody waited for them any more.",
+            registry=registry,
+        )
+        self._failed = Counter(
+            "duoscribe_asr_failed_batches", "Batches that the engine failed at.", registry=registry
+        )
+
+    def queued(self, utterances: int, seconds: float) -> None:
+        self._queued.set(utterances)
+        self._queued_seconds.set(seconds)
+
+    def started(self, batch: Batch, now: float) -> None:
+        self._batch.observe(len(batch.jobs))
+        for job in batch.jobs:
+            self._wait.observe(now - job.arrived)
+
+    def decoded(self, batch: Batch, seconds: float) -> None:
+        self._compute.observe(seconds)
+        self._audio.inc(batch.seconds)
+        self._padded.inc(batch.padded)
+        self._padding.observe(1 - batch.seconds / batch.padded)
+
+    def refused(self) -> None:
+        self._refused.inc()
+
+    def stopped(self) -> None:
+        self._stopped.inc()
+
+    def failed(self) -> None:
+        self._failed.inc()
