@@ -53,7 +53,7 @@ class AsrConfig(ServerConfig):
     backlog: int = option(
         0,
         "Utterances of one recording on their way to the caller before its upload has to wait; "
-        "0 is two more than are decoded at once, and 34 at most.",
+        "0 is two more than are decoded at once, of which full batches are at most 32.",
         min=0,
     )
     window_seconds: float = option(

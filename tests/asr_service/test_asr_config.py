@@ -33,6 +33,7 @@ CORES = cores()
         ({"parallel": 2, "backlog": 1}, {}, 2, 1),
         ({}, {"parallel": 2, "max_batch": 4}, 2, 10),
         ({"parallel": 1}, {"parallel": 2, "max_batch": 128}, 1, 34),
+        ({"parallel": 64}, {}, 64, 66),
     ],
 )
 def test_as_much_is_decoded_at_once_as_suits_the_engine(
