@@ -1,0 +1,47 @@
+"""A batch's features, computed side by side in threads."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+
+from asr_service.engines.base import Samples
+from asr_service.engines.ort.stages import Floats, FrontEnd, Integers
+
+
+def stacked(
+    front_end: FrontEnd,
+    batch: Sequence[Samples],
+    executor: Executor,
+    *,
+    frames: int | None = None,
+    channels_first: bool = False,
+) -> tuple[Floats, Integers]:
+    """Features of shape (batch, frames, bins), or (batch, bins, frames), and how many frames of each row are its own.
+
+    The front end's padding fills the rest, up to the longest utterance or to `frames`. Raises ValueError for an
+    utterance of more than `frames`, or where there is none.
+    """
+    lengths = np.array([front_end.frames(len(samples)) for samples in batch], np.int64)
+    longest = int(lengths.max())
+    if frames is not None and longest > frames:
+        raise ValueError(f"an utterance has {longest} frames, more than {frames}")
+    rows = _rows((len(batch), longest if frames is None else frames, front_end.bins), channels_first)
+
+    def fill(row: Floats, samples: Samples) -> None:
+        features = front_end(samples)
+        row[: len(features)] = features
+        row[len(features) :] = front_end.padding
+
+    # Going through what it gives raises what a thread raised.
+    for _ in executor.map(fill, rows, batch):
+        pass
+    return rows.transpose(0, 2, 1) if channels_first else rows, lengths
+
+
+def _rows(shape: tuple[int, int, int], channels_first: bool) -> Floats:
+    """Memory for (batch, frames, bins); with `channels_first`, its transpose is contiguous."""
+    if not channels_first:
+        return np.empty(shape, np.float32)
+    batch, frames, bins = shape
+    return np.empty((batch, bins, frames), np.float32).transpose(0, 2, 1)

@@ -1,0 +1,64 @@
+"""Kaldi's filterbank, as sherpa-onnx 2.0.1 has kaldi-native-fbank compute it for icefall's models.
+
+The options are those of sherpa-onnx's features.h, which offline-stream.cc hands on: 80 bands from 20 to 7600 Hz (400 below
+the Nyquist frequency), frames of 25 ms around the middle of each 10 ms (`snip_edges` false), Povey's window, samples in
+[-1, 1), no dither. Pre-emphasis is 0.97 whatever a model asks for, since that option is not handed on.
+"""
+
+import math
+
+import numpy as np
+
+from asr_service.engines.base import Samples
+from asr_service.engines.ort.features.filters import htk_filters
+from asr_service.engines.ort.features.spectrum import LENGTH, STEP, MelSpectrum, framed
+from asr_service.engines.ort.stages import Floats
+
+POVEY = (np.hanning(LENGTH) ** 0.85).astype(np.float32)
+PREEMPHASIS = np.float32(0.97)
+SIZE = 512
+FLOOR = np.finfo(np.float32).eps
+
+_BEFORE = (LENGTH - STEP) // 2
+
+
+class KaldiFeatures:
+    """Natural logarithms of the power in each band, no less than FLOOR's."""
+
+    padding = math.log(1e-10)
+    """As icefall and sherpa-onnx pad batches."""
+
+    def __init__(self, bins: int = 80) -> None:
+        self.bins = bins
+        self._spectrum = MelSpectrum(POVEY, SIZE, htk_filters(bins, SIZE, 20, 7600))
+
+    def frames(self, samples: int) -> int:
+        return frames(samples)
+
+    def __call__(self, samples: Samples) -> Floats:
+        count = frames(len(samples))
+        signal = mirrored(samples, count)
+        # Each frame's mean is taken from its samples, so this much remains of it after pre-emphasis.
+        offsets = (1 - PREEMPHASIS) * framed(signal[1:], count).mean(axis=1)
+        power = self._spectrum(preemphasized(signal), count, offsets)
+        return np.log(np.maximum(power, FLOOR, out=power), out=power)
+
+
+def frames(samples: int) -> int:
+    """One for each STEP, and one for a rest of at least half a STEP."""
+    return (samples + STEP // 2) // STEP
+
+
+def mirrored(samples: Samples, count: int) -> Floats:
+    """Samples with what the frames at both edges see beyond them: the edge's neighbourhood in a mirror.
+
+    Frame t begins at 1 + STEP * t; the sample before is for pre-emphasis. Where nothing fills a frame, nothing is left.
+    """
+    if not count:
+        return np.zeros(1 + LENGTH, np.float32)
+    return np.pad(samples, (1 + _BEFORE, LENGTH // 2), mode="symmetric")
+
+
+def preemphasized(signal: Floats) -> Floats:
+    """Without the first sample. Kaldi begins anew in each frame, where the window is zero: there is no difference."""
+    return signal[1:] - PREEMPHASIS * signal[:-1]

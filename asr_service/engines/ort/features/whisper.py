@@ -1,0 +1,84 @@
+"""Whisper's log-mel spectrograms: OpenAI's own, and sherpa-onnx 2.0.1's by kaldi-native-fbank.
+
+Both clip what lies 80 dB below the loudest band of the whole and map the rest to about -1 to 1.5. They differ in
+
+- where frames lie: OpenAI's around each multiple of 10 ms, sherpa-onnx's 5 ms later; edges are mirrored, OpenAI's without
+  the edge sample;
+- what comes behind: OpenAI's features are of audio extended with silence to 30 s, whose frames have the lowest value
+  there is; sherpa-onnx appends zeros, which stand for 40 dB less than full scale, and by default as many as 10 s have.
+"""
+
+import numpy as np
+
+from asr_service.engines.base import Samples
+from asr_service.engines.ort.features import kaldi
+from asr_service.engines.ort.features.filters import slaney_filters
+from asr_service.engines.ort.features.spectrum import LENGTH, PERIODIC_HANN, STEP, MelSpectrum
+from asr_service.engines.ort.stages import Floats
+
+FRAMES = 3000
+"""In the 30 s that the encoder was trained on."""
+
+_SAMPLES = FRAMES * STEP
+_SHERPA_FRAMES = FRAMES - 50
+_FLOOR = np.float32(1e-10)
+
+
+class OpenAiWhisperFeatures:
+    """As openai/whisper computes them (audio.py: pad_or_trim, log_mel_spectrogram), always FRAMES; the rest is cut off."""
+
+    padding = 0.0
+
+    def __init__(self, bins: int = 80) -> None:
+        self.bins = bins
+        self._spectrum = _spectrum(bins)
+
+    def frames(self, samples: int) -> int:  # noqa: ARG002 - whatever there is
+        return FRAMES
+
+    def __call__(self, samples: Samples) -> Floats:
+        samples = samples[:_SAMPLES]
+        signal = np.pad(np.pad(samples, (0, _SAMPLES - len(samples))), LENGTH // 2, mode="reflect")
+        # Frames after the last that reaches back to a sample are silent.
+        heard = min(FRAMES, -(-(len(samples) + LENGTH // 2) // STEP))
+        power = np.zeros((FRAMES, self.bins), np.float32)
+        power[:heard] = self._spectrum(signal, heard)
+        return _compressed(power)
+
+
+class SherpaWhisperFeatures:
+    """As sherpa-onnx computes them (offline-recognizer-whisper-impl.h, math.cc), at most 29.5 s and zeros behind."""
+
+    padding = 0.0
+
+    def __init__(self, bins: int = 80, *, tail: int = 1000) -> None:
+        """`tail` is how many frames of zeros follow, up to FRAMES in all; with FRAMES, all utterances have equally many."""
+        self.bins = bins
+        self._tail = tail
+        self._spectrum = _spectrum(bins)
+
+    def frames(self, samples: int) -> int:
+        return min(self.heard(samples) + self._tail, FRAMES)
+
+    def heard(self, samples: int) -> int:
+        """Frames before the zeros."""
+        return min(kaldi.frames(samples), _SHERPA_FRAMES)
+
+    def __call__(self, samples: Samples) -> Floats:
+        heard = self.heard(len(samples))
+        # Without the sample in front that pre-emphasis would take.
+        power = self._spectrum(kaldi.mirrored(samples[:_SAMPLES], heard)[1:], heard)
+        features = np.zeros((self.frames(len(samples)), self.bins), np.float32)
+        if heard:
+            features[:heard] = _compressed(power)
+        return features
+
+
+def _spectrum(bins: int) -> MelSpectrum:
+    return MelSpectrum(PERIODIC_HANN, LENGTH, slaney_filters(bins, LENGTH, 8000))
+
+
+def _compressed(power: Floats) -> Floats:
+    logarithms: Floats = np.log10(np.maximum(power, _FLOOR))
+    clipped: Floats = np.maximum(logarithms, logarithms.max() - np.float32(8))
+    return (clipped + np.float32(4)) / np.float32(4)
