@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 _METADATA, _GRAPH, _INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 14, 7, 5, 11, 12
 _EXTERNAL_DATA = 13
+# GraphProto node = 1, NodeProto op_type = 4.
+_OPERATOR_TYPE = (_GRAPH, 1, 4)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZE = {_FIXED64: 8, _FIXED32: 4}
 
@@ -42,6 +44,15 @@ def read_header(path: Path) -> OnnxHeader:
     if not header.inputs or not header.outputs:
         raise ValueError("no inputs or outputs")
     return header
+
+
+def read_operators(path: Path) -> frozenset[str]:
+    """The types of the graph's nodes, those of nested graphs left out. Raises ValueError as `read_header`."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        return frozenset(
+            _read(file, end).decode("utf-8", "replace") for end in _descend(file, size, _OPERATOR_TYPE)
+        )
 
 
 def _read_graph(file: BinaryIO, end: int, header: OnnxHeader) -> None:

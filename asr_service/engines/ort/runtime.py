@@ -1,6 +1,8 @@
 """ONNX Runtime sessions: the provider that was asked for or none, tensors that stay where they were computed."""
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnxruntime import OrtValue
+from onnxruntime import OrtValue, RunOptions
 
-from serving.errors import ModelUnavailable
+from asr_service.engines.base import Stop, Stopped
+from serving.errors import DuoscribeError, ModelUnavailable, Unavailable
 
 Array = npt.NDArray[Any]
+
+# How CUDA, its libraries, TensorRT and ONNX Runtime's arena say that the GPU is full.
+_OUT_OF_MEMORY = (
+    *("out of memory", "failed to allocate memory", "available memory of", "alloc_failed", "bad_alloc"),
+    # TensorRT's only words for it.
+    *("could not build execution context", "failed to create context"),
+)
+_BROKEN_ENGINE = ("deserialize engine", "ep context", "engine cache")
+_WRONG_OPTION = ("provider option",)
+_TERMINATED = "terminate flag"
+_ERRORS_ONLY = 3
+# Characters of a native library's message that are worth repeating.
+_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -28,25 +44,42 @@ class Placement:
     config: Mapping[str, str] = field(default_factory=dict)
     """Session configuration entries."""
 
+    @property
+    def provider(self) -> str:
+        return self.providers[0][0]
+
+
+class _StrictSession(onnxruntime.InferenceSession):  # type: ignore[misc]  # it has no types
+    """Without the base class's habit of printing an error and going on with another provider, at creation and in runs.
+
+    Newer versions take an argument for it; in all of them this attribute decides.
+    """
+
+    @property
+    def _enable_fallback(self) -> bool:
+        return False
+
+    @_enable_fallback.setter
+    def _enable_fallback(self, _wanted: bool) -> None: ...
+
 
 class Session:
     """A loaded graph. Safe to run from several threads at once."""
 
-    def __init__(self, model: Path | bytes, placement: Placement) -> None:
-        """Raises ModelUnavailable where the graph cannot be loaded, or another provider than the wanted one took it."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = placement.threads
-        options.log_severity_level = 3
-        for key, value in placement.config.items():
-            options.add_session_config_entry(key, value)
-        source = str(model) if isinstance(model, Path) else model
-        self._session = onnxruntime.InferenceSession(
-            source, options, providers=[(name, dict(values)) for name, values in placement.providers]
-        )
-        wanted, got = placement.providers[0][0], self._session.get_providers()[0]
-        if got != wanted:
-            raise ModelUnavailable(f"ONNX Runtime runs the model on {got} instead of {wanted}")
-        self._device, self._device_id = placement.device, placement.device_id
+    def __init__(self, model: Path | bytes, placement: Placement, *, trace: Path | None = None) -> None:
+        """`trace` begins the name of a profile that `finish_trace` ends.
+
+        Raises ModelUnavailable where the graph cannot be loaded, or another provider than the wanted one took it.
+        """
+        _require_offered(placement)
+        with _loading(model, placement):
+            self._session = _StrictSession(
+                str(model) if isinstance(model, Path) else model,
+                _session_options(placement, trace),
+                providers=[(name, dict(values)) for name, values in placement.providers],
+            )
+        _require_provider(placement, self._session.get_providers())
+        self.placement = placement
         self.inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
         self.outputs = {tensor.name: tensor for tensor in self._session.get_outputs()}
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
@@ -56,9 +89,12 @@ class Session:
         inputs: Mapping[str, Array | OrtValue],
         *,
         keep: Collection[str] = (),
-        options: onnxruntime.RunOptions | None = None,
+        options: RunOptions | None = None,
     ) -> dict[str, OrtValue]:
-        """All outputs by name. Those in `keep` stay on the session's device, the others come to the host."""
+        """All outputs by name. Those in `keep` stay on the session's device, the others come to the host.
+
+        Raises Unavailable where the device's memory does not suffice, Stopped where `options` told it to terminate.
+        """
         binding = self._session.io_binding()
         for name, value in inputs.items():
             if isinstance(value, np.ndarray):
@@ -67,8 +103,115 @@ class Session:
                 binding.bind_ortvalue_input(name, value)
         for name in self.outputs:
             if name in keep:
-                binding.bind_output(name, self._device, self._device_id)
+                binding.bind_output(name, self.placement.device, self.placement.device_id)
             else:
                 binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding, options)
+        with _running():
+            self._session.run_with_iobinding(binding, options)
         return dict(zip(self.outputs, binding.get_outputs(), strict=True))
+
+    def finish_trace(self) -> Path:
+        """The file that says what ran where since the session was made with `trace`."""
+        return Path(self._session.end_profiling())
+
+
+@contextmanager
+def stoppable(stop: Stop) -> Iterator[RunOptions]:
+    """Options for runs that end soon after `stop` is set, between two nodes of the graph; they then raise Stopped."""
+    stop.check()
+    options = RunOptions()
+
+    def terminate() -> None:
+        options.terminate = True
+
+    stop.on_set(terminate)
+    yield options
+
+
+def _session_options(placement: Placement, trace: Path | None) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = placement.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    options.use_deterministic_compute = True
+    for key, value in placement.config.items():
+        options.add_session_config_entry(key, value)
+    if trace is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(trace)
+    return options
+
+
+def _require_offered(placement: Placement) -> None:
+    if placement.provider not in onnxruntime.get_available_providers():
+        raise ModelUnavailable(
+            f"the installed ONNX Runtime {onnxruntime.__version__} has no {placement.provider}: install the extra gpu-cu12 or "
+            "gpu-cu13 in place of cpu, or choose --provider cpu"
+        )
+
+
+def _require_provider(placement: Placement, got: Sequence[str]) -> None:
+    """ONNX Runtime goes on with the next provider where one's library cannot be loaded, and only its log says so."""
+    if got[0] != placement.provider:
+        raise ModelUnavailable(
+            f"ONNX Runtime runs the model on {got[0]} instead of {placement.provider}: a library of CUDA, cuDNN or TensorRT "
+            "is missing or of another version, and its own log line above names it; install the one that it names"
+        )
+
+
+@contextmanager
+def _loading(model: Path | bytes, placement: Placement) -> Iterator[None]:
+    """Whatever a native library says while a session is made becomes ModelUnavailable, with who must act."""
+    name = model.name if isinstance(model, Path) else "a graph made at load"
+    try:
+        yield
+    except DuoscribeError:
+        raise
+    except Exception as error:
+        raise ModelUnavailable(load_failure(name, placement, str(error))) from error
+
+
+def load_failure(name: str, placement: Placement, words: str) -> str:
+    """What the words of a native library mean for whoever operates the service."""
+    said = _first_line(words)
+    if _is(said, _OUT_OF_MEMORY):
+        return (
+            f"GPU {placement.device_id} has too little free memory for {name} ({said}); free some of it, choose another GPU "
+            "with --device-id, or smaller batches with --profile"
+        )
+    if _is(said, _BROKEN_ENGINE):
+        return (
+            f"TensorRT cannot read the engine {name} ({said}); run `duoscribe engines check`, then "
+            "`duoscribe engines build` for what it finds broken"
+        )
+    if _is(said, _WRONG_OPTION):
+        return f"ONNX Runtime does not take an option ({said}); correct --provider-option"
+    if placement.device == "cpu":
+        return f"ONNX Runtime cannot load {name} ({said}); fetch the model again"
+    return f"{placement.provider} cannot load {name} ({said}); fetch the model again, or choose another --provider"
+
+
+@contextmanager
+def _running() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        said = str(error)
+        if _TERMINATED in said:
+            raise Stopped from error
+        if _is(said, _OUT_OF_MEMORY):
+            raise Unavailable(
+                "the recognition service has too little memory for this batch; its operator must free some, or lower "
+                "its batches with --profile"
+            ) from error
+        raise
+
+
+def _is(said: str, signs: Sequence[str]) -> bool:
+    return any(sign in said.lower() for sign in signs)
+
+
+def _first_line(words: str) -> str:
+    """Without the error's number and name: "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model …"."""
+    lines = words.strip().splitlines() or ["it does not say why"]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", lines[0])[:_SHOWN]

@@ -1,0 +1,157 @@
+"""Sessions: the provider that was asked for, errors that say who must act, runs that can be ended."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from asr_service.engines.base import NEVER, Stop, Stopped
+from asr_service.engines.ort.runtime import (
+    Placement,
+    Session,
+    _StrictSession,
+    load_failure,
+    stoppable,
+)
+from serving.errors import ModelUnavailable
+
+ON_CUDA = Placement((("CUDAExecutionProvider", {}),), "cuda", device_id=1)
+ON_TENSORRT = Placement((("TensorrtExecutionProvider", {}),), "cuda", device_id=1)
+
+
+def model(*nodes: onnx.NodeProto) -> bytes:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(made, {"kind": "doubling"})
+    return bytes(made.SerializeToString())
+
+
+DOUBLING = model(helper.make_node("Add", ["x", "x"], ["y"]))
+
+
+def counting() -> bytes:
+    """Doubles its input without end: a loop of 2^60 rounds."""
+    scalar = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Add", ["v", "v"], ["w"]), helper.make_node("Identity", ["going"], ["on"])],
+        "body",
+        [
+            scalar("round", TensorProto.INT64, []),
+            scalar("going", TensorProto.BOOL, []),
+            scalar("v", TensorProto.FLOAT, ["n"]),
+        ],
+        [scalar("on", TensorProto.BOOL, []), scalar("w", TensorProto.FLOAT, ["n"])],
+    )
+    rounds = helper.make_tensor("rounds", TensorProto.INT64, [], [1 << 60])
+    return model(
+        helper.make_node("Constant", [], ["n"], value=rounds),
+        helper.make_node("Loop", ["n", "", "x"], ["y"], body=body),
+    )
+
+
+def test_a_graph_runs_and_tells_of_itself() -> None:
+    session = Session(DOUBLING, Placement())
+    outputs = session.run({"x": np.array([1, 2], np.float32)})
+    assert outputs["y"].numpy().tolist() == [2, 4]
+    assert session.metadata == {"kind": "doubling"}
+    assert (list(session.inputs), list(session.outputs)) == (["x"], ["y"])
+
+
+def test_outputs_feed_the_next_run() -> None:
+    session = Session(DOUBLING, Placement())
+    kept = session.run({"x": np.ones(3, np.float32)}, keep=["y"])
+    assert session.run({"x": kept["y"]})["y"].numpy().tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", DOUBLING[:40]])
+def test_a_broken_file_is_no_model(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "encoder.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelUnavailable, match=r"cannot load encoder.onnx \(.*\); fetch the model again"):
+        Session(path, Placement())
+
+
+def test_a_missing_file_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"cannot load absent.onnx"):
+        Session(tmp_path / "absent.onnx", Placement())
+
+
+def test_a_provider_that_is_not_there_is_never_replaced() -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(ModelUnavailable, match=r"has no CUDAExecutionProvider: install the extra gpu-cu12"):
+        Session(DOUBLING, ON_CUDA)
+
+
+def test_onnxruntime_does_not_go_on_with_another_provider_by_itself() -> None:
+    session = _StrictSession(DOUBLING, providers=["CPUExecutionProvider"])
+    session.enable_fallback()
+    assert not session._enable_fallback
+
+
+def test_a_wrong_option_of_a_provider_is_told() -> None:
+    told = load_failure("encoder.onnx", ON_TENSORRT, 'Unknown provider option: "trt_fp61_enable".')
+    assert told == (
+        'ONNX Runtime does not take an option (Unknown provider option: "trt_fp61_enable".); correct --provider-option'
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA failure 2: out of memory ; GPU=0 ; hostname=h",
+        "/onnxruntime_src/bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 2147483648",
+        "[ONNXRuntimeError] : 11 : EP_FAIL : TensorRT EP could not build execution context for fused node: encoder_0",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_a_full_gpu_is_told_as_such(words: str) -> None:
+    told = load_failure("encoder.onnx", ON_TENSORRT, words)
+    assert told.startswith("GPU 1 has too little free memory for encoder.onnx (")
+    assert "--device-id" in told
+
+
+def test_a_corrupt_engine_is_told_with_the_commands() -> None:
+    words = "[ONNXRuntimeError] : 11 : EP_FAIL : TensorRT EP could not deserialize engine from cache: /c/encoder.engine"
+    told = load_failure("context.onnx", ON_TENSORRT, words)
+    assert "(TensorRT EP could not deserialize engine from cache: /c/encoder.engine)" in told
+    assert "`duoscribe engines check`" in told
+
+
+def test_what_cannot_be_explained_is_repeated_in_one_line() -> None:
+    told = load_failure("encoder.onnx", ON_CUDA, "cuDNN is unwell\nstack trace\n…")
+    assert told == (
+        "CUDAExecutionProvider cannot load encoder.onnx (cuDNN is unwell); fetch the model again, or choose another --provider"
+    )
+
+
+def test_a_run_ends_soon_after_its_stop_is_set() -> None:
+    session, stop = Session(counting(), Placement()), Stop()
+    threading.Timer(0.05, stop.set).start()
+    with stoppable(stop) as options, pytest.raises(Stopped):
+        session.run({"x": np.ones(4, np.float32)}, options=options)
+
+
+def test_a_run_that_was_stopped_before_it_began_does_not_begin() -> None:
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Stopped), stoppable(stop):
+        pytest.fail("it began")
+
+
+def test_a_run_that_nobody_stops_goes_through() -> None:
+    with stoppable(NEVER) as options:
+        assert Session(DOUBLING, Placement()).run({"x": np.ones(1, np.float32)}, options=options)
+
+
+def test_a_trace_says_what_ran_where(tmp_path: Path) -> None:
+    session = Session(DOUBLING, Placement(), trace=tmp_path / "trace")
+    session.run({"x": np.ones(1, np.float32)})
+    trace = session.finish_trace()
+    assert trace.parent == tmp_path
+    assert "CPUExecutionProvider" in trace.read_text()
