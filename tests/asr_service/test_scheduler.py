@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -346,3 +347,47 @@ async def test_counts_what_it_did() -> None:
         assert bench.metric("padded_audio_seconds_total") == pytest.approx(0.8)
         assert bench.metric("batch_padding_ratio_sum") == pytest.approx(1.0)
         assert bench.metric("failed_batches_total") == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_in_any_turmoil_whoever_stays_gets_every_answer(seed: int) -> None:
+    """Streams come, submit, fail, cancel and leave at random; nothing is lost, nothing is left behind."""
+    random = Random(seed)
+
+    async def recording(bench: Bench, name: int) -> None:
+        async with bench.stream() as stream:
+            numbers = [name * 100 + index for index in range(1, random.randrange(2, 12))]
+            numbers[random.randrange(len(numbers))] *= random.choice([1, 1, -1])
+            futures = []
+            for asked in numbers:
+                futures.append(await stream.submit(numbered(asked)))
+                await asyncio.sleep(random.choice([0, 0, 0.002]))
+            if random.random() < 0.3:
+                return
+            for asked, future in zip(numbers, futures, strict=True):
+                await asyncio.wait([future])
+                stream.delivered()
+                assert future.exception() if asked < 0 else said(future.result()) == asked
+
+    limits: dict[str, Any] = {
+        "parallel": 2,
+        "max_batch": 4,
+        "max_delay": 0.001,
+        "max_queue": 10,
+        "backlog": 20,
+    }
+    async with scheduling(bucket=lambda speech: number(speech) % 3, **limits) as bench:
+        async with asyncio.timeout(30):
+            await asyncio.gather(
+                *(late(recording(bench, name), random.uniform(0, 0.1)) for name in range(1, 16))
+            )
+        await asyncio.sleep(0)
+        assert bench.metric("queue_utterances") == 0
+    assert max(len(batch) for batch in bench.batches) > 1
+    assert all(len({number % 3 for number in batch}) == 1 for batch in bench.batches)
+
+
+async def late(work: Coroutine[Any, Any, None], seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    with suppress(Overloaded):
+        await work
