@@ -1,15 +1,16 @@
 """The encoder: utterances' features, padded to one length, through the model's own graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import onnxruntime
+from onnxruntime import OrtValue
 
 from asr_service.engines.onnx_header import OnnxHeader
 from asr_service.engines.ort.runtime import Array, Session
-from asr_service.engines.ort.stages import Encoded, Floats
+from asr_service.engines.ort.stages import Encoded, Floats, Integers
 
 Axis = Literal[1, 2]
 
@@ -40,32 +41,31 @@ class Signature:
         lengths_out = more[0] if more else None
         return cls(features, lengths, frames_out, lengths_out, time_axis, time_axis_out, subsampling)
 
-    def inputs(self, features: Sequence[Floats], frames: int, padding: float) -> dict[str, Array]:
-        """A batch of utterances' (frames, bins) as the session takes it, `padding` behind each up to `frames`."""
-        batch = np.full((len(features), frames, features[0].shape[1]), padding, np.float32)
-        for row, utterance in zip(batch, features, strict=True):
-            row[: len(utterance)] = utterance
-        lengths = np.array([len(utterance) for utterance in features], np.int64)
-        return {
-            self.features: batch if self.time_axis == 1 else batch.transpose(0, 2, 1),
-            self.lengths: lengths,
-        }
+    def inputs(self, features: Floats, lengths: Integers) -> dict[str, Array]:
+        """A batch that `features.stacked` made, as the session takes it."""
+        return {self.features: features, self.lengths: lengths}
 
 
 def encode(
     session: Session,
     signature: Signature,
-    inputs: dict[str, Array],
+    features: Floats,
+    lengths: Integers,
     options: onnxruntime.RunOptions | None = None,
 ) -> Encoded:
-    """Runs a batch that `Signature.inputs` made; its frames stay on the session's device."""
+    """Runs a batch that `features.stacked` made; what comes of its frames stays on the session's device."""
+    inputs = signature.inputs(features, lengths)
     outputs = session.run(inputs, keep=session.outputs.keys() - {signature.lengths_out}, options=options)
+    return Encoded(outputs, encoded_lengths(signature, outputs, lengths))
+
+
+def encoded_lengths(signature: Signature, outputs: Mapping[str, OrtValue], lengths: Integers) -> Integers:
+    """Encoder frames that hold something, of so many feature frames; as the model says, if it does."""
     if signature.lengths_out is None:
         # Strided convolutions give a frame to whatever is left at the end.
-        lengths = -(-inputs[signature.lengths] // signature.subsampling)
-    else:
-        lengths = outputs[signature.lengths_out].numpy().astype(np.int64)
-    return Encoded(outputs, lengths)
+        return -(-lengths // signature.subsampling)
+    said: Integers = outputs[signature.lengths_out].numpy().astype(np.int64)
+    return said
 
 
 def first_row(signature: Signature, encoded: Encoded) -> Floats:
