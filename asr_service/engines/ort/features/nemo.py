@@ -98,7 +98,8 @@ def _normalized_like_eigen(features: Floats) -> Floats:
     count = np.float32(len(features))
     centred = features - _eigen_sum(features) / count
     deviation: Floats = np.sqrt(_eigen_sum(np.square(centred)) / count)
-    return centred * np.reciprocal(deviation + _LEAST_DEVIATION)
+    scale: Floats = np.reciprocal(deviation + _LEAST_DEVIATION)
+    return centred * scale
 
 
 def _eigen_sum(rows: Floats) -> Floats:
