@@ -4,7 +4,6 @@ import json
 import threading
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
@@ -16,6 +15,7 @@ import sherpa_onnx
 from asr_service.engines.base import NEVER, EngineInfo, Family, Recognition, Samples, Speech, Stop, Token
 from asr_service.engines.checks import check
 from asr_service.engines.layout import ModelLayout, Precision, detect
+from asr_service.engines.traits import TRAITS
 from serving.errors import ModelUnavailable
 from serving.times import SAMPLE_RATE
 
@@ -27,27 +27,8 @@ _MOST_COPIES = 4
 _SENSE_VOICE_LANGUAGES = ("zh", "en", "ja", "ko", "yue")
 
 
-@dataclass(frozen=True)
-class _Traits:
-    """What holds for a whole family."""
-
-    preferred_seconds: float
-    max_seconds: float
-    has_confidence: bool = False
-
-
-# Whisper: sherpa-onnx drops what comes after 29.5 s. The others were trained on up to about 30 s and take more;
-# past 80 s NeMo's attention fails.
-_TRAITS: dict[Family, _Traits] = {
-    "whisper": _Traits(25, 29),
-    "moonshine": _Traits(25, 30),
-    "sense-voice": _Traits(30, 40),
-    "paraformer": _Traits(30, 40),
-    "transducer": _Traits(30, 60, has_confidence=True),
-    "zipformer-ctc": _Traits(30, 60),
-    "nemo-transducer": _Traits(30, 60, has_confidence=True),
-    "nemo-ctc": _Traits(30, 60),
-}
+# sherpa-onnx gives no probabilities of the others' tokens.
+_CONFIDENT: frozenset[Family] = frozenset({"transducer", "nemo-transducer"})
 
 
 class SherpaEngine:
@@ -144,7 +125,7 @@ def _unescaped(token: bytes) -> bytes:
 
 
 def _info(layout: ModelLayout) -> EngineInfo:
-    traits = _TRAITS[layout.family]
+    traits = TRAITS[layout.family]
     is_whisper = layout.family == "whisper"
     return EngineInfo(
         family=layout.family,
@@ -153,7 +134,7 @@ def _info(layout: ModelLayout) -> EngineInfo:
         languages=_languages(layout),
         measures_time=_measures_time(layout),
         times_drift=is_whisper,
-        has_confidence=traits.has_confidence,
+        has_confidence=layout.family in _CONFIDENT,
         preferred_seconds=traits.preferred_seconds,
         max_seconds=traits.max_seconds,
     )
