@@ -153,8 +153,7 @@ class Conformer(Encoder):
     model_type = "conformer"
 
     def __init__(self, dims: Dimensions) -> None:
-        super().__init__(dims.mel_bins, dims.width)
-        self.encoder_embed = Subsampling(dims)
+        super().__init__(Subsampling(dims), dims.mel_bins, dims.width)
         self.encoder_pos = RelativePositions(dims.width, dims.frames)
         self.layers = nn.ModuleList(Layer(dims) for _ in range(dims.layers))
 

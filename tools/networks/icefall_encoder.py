@@ -13,8 +13,9 @@ class Encoder(nn.Module):
     model_type: ClassVar[str]
     """As the metadata of exports call the architecture."""
 
-    def __init__(self, mel_bins: int, width: int) -> None:
+    def __init__(self, embed: nn.Module, mel_bins: int, width: int) -> None:
         super().__init__()
+        self.encoder_embed = embed
         self.mel_bins = mel_bins
         self.width = width
 

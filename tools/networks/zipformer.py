@@ -177,8 +177,7 @@ class Zipformer(Encoder):
     model_type = "zipformer2"
 
     def __init__(self, dims: Dimensions) -> None:
-        super().__init__(dims.mel_bins, dims.width)
-        self.encoder_embed = Subsampling(dims)
+        super().__init__(Subsampling(dims), dims.mel_bins, dims.width)
         self.encoder_pos = CompactPositions(dims.head.positions, dims.frames)
         self.encoders = nn.ModuleList(StackedLayers(stack, dims.head) for stack in dims.stacks)
         self.downsample_output = Downsample(2)
