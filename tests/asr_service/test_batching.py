@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_service.batching import BatchQueue
@@ -40,12 +40,14 @@ ITEMS = st.lists(st.builds(Item, stream=st.sampled_from("abcdef"), bucket=st.int
 SIZES = st.integers(1, 9)
 
 
+@settings(deadline=None)
 @given(ITEMS, SIZES)
 def test_every_utterance_is_taken_once(items: list[Item], max_batch: int) -> None:
     taken = [item for batch in drained(queue_of(*items, max_batch=max_batch)) for item in batch]
     assert sorted(item.number for item in taken) == sorted(item.number for item in items)
 
 
+@settings(deadline=None)
 @given(ITEMS, SIZES)
 def test_a_batch_has_one_bucket_and_is_never_too_large(items: list[Item], max_batch: int) -> None:
     for batch in drained(queue_of(*items, max_batch=max_batch)):
@@ -53,6 +55,7 @@ def test_a_batch_has_one_bucket_and_is_never_too_large(items: list[Item], max_ba
         assert len({item.bucket for item in batch}) == 1
 
 
+@settings(deadline=None)
 @given(ITEMS, SIZES)
 def test_a_stream_keeps_its_order(items: list[Item], max_batch: int) -> None:
     taken = [item for batch in drained(queue_of(*items, max_batch=max_batch)) for item in batch]
@@ -61,6 +64,7 @@ def test_a_stream_keeps_its_order(items: list[Item], max_batch: int) -> None:
         assert numbers == sorted(numbers)
 
 
+@settings(deadline=None)
 @given(ITEMS, SIZES)
 def test_a_batch_is_only_small_where_nothing_else_fits(items: list[Item], max_batch: int) -> None:
     queue = queue_of(*items, max_batch=max_batch)
@@ -72,6 +76,7 @@ def test_a_batch_is_only_small_where_nothing_else_fits(items: list[Item], max_ba
         assert len(batch) == max_batch or batch[0].bucket not in {head.bucket for head in heads}
 
 
+@settings(deadline=None)
 @given(ITEMS, SIZES, st.data())
 def test_no_stream_waits_longer_than_there_are_streams(
     items: list[Item], max_batch: int, data: st.DataObject
@@ -90,6 +95,7 @@ def test_no_stream_waits_longer_than_there_are_streams(
             queue.add(Item(data.draw(st.sampled_from(waiting)), data.draw(st.integers(0, 2))))
 
 
+@settings(deadline=None)
 @given(ITEMS, SIZES, st.sets(st.integers(0, 39)))
 def test_what_was_discarded_is_never_taken(items: list[Item], max_batch: int, gone: set[int]) -> None:
     queue = queue_of(*items, max_batch=max_batch)
@@ -100,6 +106,7 @@ def test_what_was_discarded_is_never_taken(items: list[Item], max_batch: int, go
     assert {item.number for item in taken} == {item.number for item in items} - {i.number for i in dropped}
 
 
+@settings(deadline=None)
 @given(ITEMS, SIZES)
 def test_it_knows_how_much_it_holds(items: list[Item], max_batch: int) -> None:
     queue = queue_of(*items, max_batch=max_batch)
