@@ -8,8 +8,9 @@ An utterance for which it gives nothing at all is decoded again in parts, once: 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from asr_service.engines.base import NEVER, Engine, EngineInfo, Recognition, Speech, Stop, Token
 from serving.times import SAMPLE_RATE
@@ -44,35 +45,58 @@ class ContinuingEngine:
         return self._engine.padded(speech)
 
     def recognize(self, batch: Sequence[Speech], stop: Stop = NEVER) -> list[Recognition]:
-        recognitions = self._engine.recognize(batch, stop)
-        return [self._completed(*pair, stop) for pair in zip(batch, recognitions, strict=True)]
+        """In rounds: what the utterances ask for next is decoded together."""
+        listeners = [_listen(speech) for speech in batch]
+        asked = {number: next(listener) for number, listener in enumerate(listeners)}
+        heard = dict[int, Recognition]()
+        while asked:
+            answers = zip(list(asked), self._decoded(list(asked.values()), stop), strict=True)
+            asked = {}
+            for number, answer in answers:
+                try:
+                    asked[number] = listeners[number].send(answer.tokens)
+                except StopIteration as done:
+                    heard[number] = Recognition(tuple(done.value))
+        return [heard[number] for number in range(len(batch))]
 
-    def _completed(self, speech: Speech, recognition: Recognition, stop: Stop) -> Recognition:
-        if recognition.tokens:
-            return Recognition(tuple(self._continued(speech, recognition.tokens, stop)))
-        return Recognition(
-            tuple(
-                token
-                for start, part in _parts(speech)
-                for token in _moved(self._continued(part, self._tokens(part, stop), stop), start)
-            )
-        )
+    def _decoded(self, speeches: Sequence[Speech], stop: Stop) -> list[Recognition]:
+        """In as many batches as their buckets and the engine make of them."""
+        buckets = [self._engine.bucket(speech) for speech in speeches]
+        heard = dict[int, Recognition]()
+        for _, group in groupby(sorted(range(len(speeches)), key=buckets.__getitem__), buckets.__getitem__):
+            alike = list(group)
+            for first in range(0, len(alike), self.info.max_batch):
+                numbers = alike[first : first + self.info.max_batch]
+                answers = self._engine.recognize([speeches[number] for number in numbers], stop)
+                heard.update(zip(numbers, answers, strict=True))
+        return [heard[number] for number in range(len(speeches))]
 
-    def _continued(self, speech: Speech, first: Sequence[Token], stop: Stop) -> list[Token]:
-        tokens = list(first)
-        least = _STEP_SECONDS
-        while (rest := _missed(speech, _end(tokens))) and rest[0] >= least:
-            start, missed = rest
-            more = self._tokens(missed, stop)
-            if not more:
-                break
-            tokens.extend(_moved(more, start))
-            least = start + _STEP_SECONDS
-        return tokens
 
-    def _tokens(self, speech: Speech, stop: Stop) -> Sequence[Token]:
-        (recognition,) = self._engine.recognize([speech], stop)
-        return recognition.tokens
+# Yields what is to be decoded, is sent the tokens, and returns all that was heard.
+_Listener = Generator[Speech, Sequence[Token], list[Token]]
+
+
+def _listen(speech: Speech) -> _Listener:
+    first = yield speech
+    if first:
+        return (yield from _go_on(speech, first))
+    tokens = list[Token]()
+    for start, part in _parts(speech):
+        tokens += _moved((yield from _go_on(part, (yield part))), start)
+    return tokens
+
+
+def _go_on(speech: Speech, first: Sequence[Token]) -> _Listener:
+    tokens = list(first)
+    least = _STEP_SECONDS
+    while (rest := _missed(speech, _end(tokens))) and rest[0] >= least:
+        start, missed = rest
+        more = yield missed
+        if not more:
+            break
+        tokens.extend(_moved(more, start))
+        least = start + _STEP_SECONDS
+    return tokens
 
 
 def _moved(tokens: Sequence[Token], by: float) -> Iterator[Token]:

@@ -1,13 +1,16 @@
 """Speech that an engine stopped short of is decoded by itself."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from asr_service.engines.base import Recognition, Speech, Token
+from asr_service.engines.base import Recognition, Speech, Stop, Stopped, Token
 from asr_service.engines.continuing import ContinuingEngine
 from serving.times import SAMPLE_RATE
-from support.recognition import FakeEngine
+from support.recognition import INFO, FakeEngine
 
 
 def speech(seconds: float, *voiced: tuple[float, float]) -> Speech:
@@ -124,3 +127,47 @@ def test_ends_where_the_first_got_nowhere() -> None:
 def test_ends_where_going_on_gets_no_further() -> None:
     engine = answering([(" a", 0.0, 2.0)], [(" b", 0.0, 0.1)])
     assert heard(engine, speech(9, (0, 2), (2.5, 8))) == [(b" a", 0.0), (b" b", 2.35)]
+
+
+def stopping_early(*, max_batch: int = 8, bucket: Callable[[Speech], int] = lambda _: 0) -> FakeEngine:
+    """Hears one token of a second at the first voice, and nothing of what comes after it."""
+
+    def answer(speech: Speech) -> Recognition:
+        at = int(speech.samples[0])
+        return Recognition((Token(b" %d" % at, speech.voiced[0][0], 1.0),))
+
+    return FakeEngine(answer, info=replace(INFO, max_batch=max_batch), bucket=bucket)
+
+
+def test_what_utterances_miss_is_decoded_in_rounds() -> None:
+    once, twice, never = (
+        speech(9, (0, 1.5), (4, 5.5)),
+        speech(12, (0, 1.5), (4, 5.5), (8, 9.5)),
+        speech(2, (0, 1.5)),
+    )
+    engine = stopping_early()
+    together = ContinuingEngine(engine).recognize([once, twice, never])
+    assert [len(batch) for batch in engine.batches] == [3, 2, 1]
+    assert [len(recognition.tokens) for recognition in together] == [2, 3, 1]
+    assert together == [ContinuingEngine(engine).recognize([alone])[0] for alone in (once, twice, never)]
+
+
+def test_a_round_keeps_to_the_engines_batches() -> None:
+    lengths = (9, 30, 12, 10)
+    engine = stopping_early(max_batch=2, bucket=lambda speech: len(speech.samples) // (8 * SAMPLE_RATE))
+    together = ContinuingEngine(engine).recognize([speech(length, (0, 1.5), (4, 5.5)) for length in lengths])
+    rounds = [[round(speech.seconds, 2) for speech in batch] for batch in engine.batches]
+    assert rounds == [[9, 12], [10], [30], [5.15, 6.15], [8.15], [26.15]]
+    assert [len(recognition.tokens) for recognition in together] == [2, 2, 2, 2]
+
+
+def test_stopping_it_stops_the_engine() -> None:
+    stop, gate = Stop(), threading.Event()
+    gate.set()
+
+    def answer(_: Speech) -> Recognition:
+        stop.set()
+        return Recognition((Token(b" a", 0.0, 1.0),))
+
+    with pytest.raises(Stopped):
+        ContinuingEngine(FakeEngine(answer, gate=gate)).recognize([speech(9, (0, 1), (4, 8))], stop)
