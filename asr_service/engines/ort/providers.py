@@ -93,16 +93,16 @@ def tensorrt_options(request: Request) -> Options:
         )
     options = {
         "device_id": str(request.device_id),
-        "trt_fp16_enable": _flag(request.precision == "fp16"),
-        "trt_bf16_enable": _flag(request.precision == "bf16"),
+        "trt_fp16_enable": _flag(wanted=request.precision == "fp16"),
+        "trt_bf16_enable": _flag(wanted=request.precision == "bf16"),
         # Squares of activations overflow in fp16, and lose too much in bf16.
-        "trt_layer_norm_fp32_fallback": _flag(request.precision != "fp32"),
+        "trt_layer_norm_fp32_fallback": _flag(wanted=request.precision != "fp32"),
         "trt_max_workspace_size": str(request.workspace),
         # TensorRT's own defaults, stated because they are worth trying: 5 searches longest; 0 streams save memory.
         "trt_builder_optimization_level": "3",
         "trt_auxiliary_streams": "-1",
         # It is for several engines in one session; one whole graph gains nothing.
-        "trt_context_memory_sharing_enable": "0",
+        "trt_context_memory_sharing_enable": _flag(wanted=False),
         **_cache_options(request.folder),
         **_profile_options(request.shapes),
     }
@@ -117,8 +117,8 @@ def cuda_options(request: Request) -> Options:
         "arena_extend_strategy": "kSameAsRequested",
         # Trying out every algorithm for every new shape costs seconds inside requests.
         "cudnn_conv_algo_search": "HEURISTIC",
-        "do_copy_in_default_stream": "1",
-        "use_tf32": _flag(request.precision != "fp32"),
+        "do_copy_in_default_stream": _flag(wanted=True),
+        "use_tf32": _flag(wanted=request.precision != "fp32"),
     }
     overrides = {
         name: value
@@ -141,10 +141,10 @@ def _cache_options(folder: Path | None) -> Options:
     if folder is None:
         return {}
     return {
-        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_enable": _flag(wanted=True),
         "trt_engine_cache_path": str(folder),
         "trt_engine_cache_prefix": "encoder",
-        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_enable": _flag(wanted=True),
         "trt_timing_cache_path": str(folder),
     }
 
@@ -171,8 +171,9 @@ def _known(name: str, version: Version) -> bool:
     return version >= _SINCE.get(name, (0,))
 
 
-def _flag(wanted: bool) -> str:
-    return "1" if wanted else "0"
+def _flag(*, wanted: bool) -> str:
+    """As all versions read it; 1.17 refuses TensorRT's in digits."""
+    return "True" if wanted else "False"
 
 
 def _text(version: Version) -> str:

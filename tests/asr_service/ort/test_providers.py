@@ -49,7 +49,7 @@ def test_every_dynamic_input_has_its_three_shapes() -> None:
 
 def test_engines_and_timings_are_kept_in_the_folder() -> None:
     chosen = options(TENSORRT)
-    assert chosen["trt_engine_cache_enable"] == chosen["trt_timing_cache_enable"] == "1"
+    assert chosen["trt_engine_cache_enable"] == chosen["trt_timing_cache_enable"] == "True"
     assert chosen["trt_engine_cache_path"] == chosen["trt_timing_cache_path"] == str(FOLDER)
     assert chosen["trt_max_workspace_size"] == str(2 << 30)
     assert chosen["device_id"] == "1"
@@ -57,7 +57,11 @@ def test_engines_and_timings_are_kept_in_the_folder() -> None:
 
 @pytest.mark.parametrize(
     ("precision", "fp16", "bf16", "layer_norm_fp32"),
-    [("fp16", "1", "0", "1"), ("bf16", "0", "1", "1"), ("fp32", "0", "0", "0")],
+    [
+        ("fp16", "True", "False", "True"),
+        ("bf16", "False", "True", "True"),
+        ("fp32", "False", "False", "False"),
+    ],
 )
 def test_precision(precision: EnginePrecision, fp16: str, bf16: str, layer_norm_fp32: str) -> None:
     chosen = options(TENSORRT, precision=precision)
@@ -66,8 +70,8 @@ def test_precision(precision: EnginePrecision, fp16: str, bf16: str, layer_norm_
 
 
 def test_only_fp32_forbids_tf32_on_cuda() -> None:
-    assert options(CUDA, provider="cuda", precision="fp32")["use_tf32"] == "0"
-    assert options(CUDA, provider="cuda", precision="fp16")["use_tf32"] == "1"
+    assert options(CUDA, provider="cuda", precision="fp32")["use_tf32"] == "False"
+    assert options(CUDA, provider="cuda", precision="fp16")["use_tf32"] == "True"
 
 
 def test_the_arena_grows_by_what_is_asked_for_and_no_algorithm_is_tried_out_in_requests() -> None:
