@@ -25,7 +25,7 @@ class MelSpectrum:
     """Power in mel bands.
 
     In single precision: kaldi-native-fbank's own rounding is what differences to it come from, so that doubles agree
-    with it no better, and take 1.8 times as long. Before version 2 NumPy transforms in double precision anyway.
+    with it no better, and take half as long again. Before version 2 NumPy transforms in double precision anyway.
     """
 
     def __init__(self, window: Floats, size: int, filters: Floats) -> None:
