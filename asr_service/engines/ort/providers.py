@@ -5,7 +5,7 @@ an unknown one would end the session's creation.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asr_service.engines.ort.runtime import Placement
@@ -66,9 +66,11 @@ def placement(request: Request) -> Placement:
             return _placed(request, "cuda", (CUDA, cuda_options(request)))
         case "tensorrt":
             # What TensorRT leaves goes to CUDA, not to the CPU; the build reports it.
-            return _placed(
+            placed = _placed(
                 request, "cuda", (TENSORRT, tensorrt_options(request)), (CUDA, cuda_options(request))
             )
+            # Weights kept in 16 bits, so that the graph fits into one message, would be cast back beforehand.
+            return replace(placed, without=("ConstantFolding",))
 
 
 def precompiled(request: Request) -> Placement:

@@ -25,6 +25,8 @@ _OUT_OF_MEMORY = (
 )
 _BROKEN_ENGINE = ("deserialize engine", "ep context", "engine cache")
 _WRONG_OPTION = ("provider option",)
+# A profile names inputs of the encoder; TensorRT takes it only where its part begins with those.
+_TAKEN_IN_PARTS = ("provide all the dynamic shape inputs",)
 _TERMINATED = "terminate flag"
 _ERRORS_ONLY = 3
 # Characters of a native library's message that are worth repeating.
@@ -43,6 +45,8 @@ class Placement:
     threads: int = 1
     config: Mapping[str, str] = field(default_factory=dict)
     """Session configuration entries."""
+    without: Sequence[str] = ()
+    """ONNX Runtime's graph optimisations that are left out, by name."""
 
     @property
     def provider(self) -> str:
@@ -77,6 +81,7 @@ class Session:
                 str(model) if isinstance(model, Path) else model,
                 _session_options(placement, trace),
                 providers=[(name, dict(values)) for name, values in placement.providers],
+                disabled_optimizers=list(placement.without) or None,
             )
         _require_provider(placement, self._session.get_providers())
         self.placement = placement
@@ -186,6 +191,8 @@ def load_failure(name: str, placement: Placement, words: str) -> str:
         )
     if _is(said, _WRONG_OPTION):
         return f"ONNX Runtime does not take an option ({said}); correct --provider-option"
+    if _is(said, _TAKEN_IN_PARTS):
+        return f"TensorRT takes only parts of {name}, which no profile describes; run the model with --provider cuda"
     if placement.device == "cpu":
         return f"ONNX Runtime cannot load {name} ({said}); fetch the model again"
     return f"{placement.provider} cannot load {name} ({said}); fetch the model again, or choose another --provider"
