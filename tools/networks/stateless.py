@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tools.networks.icefall_encoder import Encoder
 
-BLANK = 0
+BLANK, UNKNOWN = 0, 2
 
 
 @dataclass(frozen=True)

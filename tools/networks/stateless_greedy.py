@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from tools.networks.greedy import Hypothesis
-from tools.networks.stateless import BLANK, Decoder, Joiner
+from tools.networks.stateless import BLANK, UNKNOWN, Decoder, Joiner
 
 
 @torch.inference_mode()
 def search(decoder: Decoder, joiner: Joiner, frames: Tensor, lengths: Tensor) -> list[Hypothesis]:
     """Projected `frames` [N, T, joiner] with lengths [N] → a hypothesis an utterance, of at most one token a frame.
 
-    The context is -1 for what there is not before the first tokens, but for blank right before them.
+    The unknown token is passed over like blank. The context is -1 for what there is not before the first tokens, but for blank right before them.
     """
     hypotheses = [Hypothesis() for _ in frames]
     context = torch.full((len(frames), decoder.conv.kernel_size[0]), -1, device=frames.device)
@@ -19,7 +19,8 @@ def search(decoder: Decoder, joiner: Joiner, frames: Tensor, lengths: Tensor) ->
     predicted = decoder(context)
     for frame in range(frames.shape[1]):
         tokens = joiner(frames[:, frame], predicted).argmax(dim=1)
-        rows = torch.nonzero((tokens != BLANK) & (frame < lengths))[:, 0]
+        emitting = (tokens != BLANK) & (tokens != UNKNOWN) & (frame < lengths)
+        rows = torch.nonzero(emitting)[:, 0]
         if not len(rows):
             continue
         context[rows] = torch.cat([context[rows, 1:], tokens[rows, None]], dim=1)

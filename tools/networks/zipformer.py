@@ -142,29 +142,36 @@ class Downsample(nn.Module):
 
 
 class StackedLayers(nn.Module):
+    def __init__(self, stack: Stack, head: Head) -> None:
+        super().__init__()
+        self.width = stack.width
+        self.layers = nn.ModuleList(Layer(stack, head) for _ in range(stack.layers))
+
+    def forward(self, x: Tensor, positions: CompactPositions, padding: Tensor) -> Tensor:
+        """`x` [N, T, any width] → [N, T, width]; `padding` [N, T]."""
+        x = with_channels(x, self.width)
+        places = positions(x.shape[1])
+        for layer in self.layers:
+            x = layer(x, places, padding)
+        return x
+
+
+class DownsampledLayers(nn.Module):
     """Down to the stack's frame rate, through its layers, and up again."""
 
     def __init__(self, stack: Stack, head: Head) -> None:
         super().__init__()
         self.stack = stack
         self.downsample = Downsample(stack.factor)
-        self.layers = nn.ModuleList(Layer(stack, head) for _ in range(stack.layers))
+        self.encoder = StackedLayers(stack, head)
         self.out_combiner = Bypass(stack.width)
 
     def forward(self, x: Tensor, positions: CompactPositions, padding: Tensor) -> Tensor:
-        """`x` [N, T, any width] → [N, T, width], T at 50 Hz; `padding` [N, T]."""
+        """As `StackedLayers`, with T at 50 Hz."""
         before = with_channels(x, self.stack.width)
-        if self.stack.factor == 1:
-            return self._through(before, positions, padding)
-        x = self._through(self.downsample(before), positions, padding[:, :: self.stack.factor])
+        x = self.encoder(self.downsample(before), positions, padding[:, :: self.stack.factor])
         repeated = x.unsqueeze(2).expand(-1, -1, self.stack.factor, -1).flatten(1, 2)
         return self.out_combiner(before, repeated[:, : before.shape[1]])  # type: ignore[no-any-return]
-
-    def _through(self, x: Tensor, positions: CompactPositions, padding: Tensor) -> Tensor:
-        places = positions(x.shape[1])
-        for layer in self.layers:
-            x = layer(x, places, padding)
-        return x
 
 
 class Zipformer(Encoder):
@@ -179,7 +186,10 @@ class Zipformer(Encoder):
     def __init__(self, dims: Dimensions) -> None:
         super().__init__(Subsampling(dims), dims.mel_bins, dims.width)
         self.encoder_pos = CompactPositions(dims.head.positions, dims.frames)
-        self.encoders = nn.ModuleList(StackedLayers(stack, dims.head) for stack in dims.stacks)
+        self.encoders = nn.ModuleList(
+            (StackedLayers if stack.factor == 1 else DownsampledLayers)(stack, dims.head)
+            for stack in dims.stacks
+        )
         self.downsample_output = Downsample(2)
 
     def forward(self, x: Tensor, x_lens: Tensor) -> tuple[Tensor, Tensor]:
