@@ -139,3 +139,12 @@ def test_filters_are_made_once():
     assert slaney_filters(80, 400, 8000) is slaney_filters(80, 400, 8000)
     with pytest.raises(ValueError, match="read-only"):
         slaney_filters(80, 400, 8000)[0] = 1
+
+
+@pytest.mark.parametrize("bins", [80, 128])
+def test_sherpas_nemo_ctc_is_nemos_own_half_a_frame_later(sample, bins):
+    late = np.append(np.zeros(80, np.float32), sample)
+    found = SherpaNemoFeatures(bins, ctc=True, normalize=True)
+    own = NemoFeatures(bins)(sample)
+    assert np.abs(found(late)[: len(own)] - own).mean() < 0.02
+    assert np.abs(found(sample)[: len(own)] - own).mean() > 0.2

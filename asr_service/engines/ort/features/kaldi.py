@@ -1,8 +1,9 @@
 """Kaldi's filterbank, as sherpa-onnx 2.0.1 has kaldi-native-fbank compute it for icefall's models.
 
-The options are those of sherpa-onnx's features.h, which offline-stream.cc hands on: 80 bands from 20 to 7600 Hz (400 below
-the Nyquist frequency), frames of 25 ms around the middle of each 10 ms (`snip_edges` false), Povey's window, samples in
-[-1, 1), no dither. Pre-emphasis is 0.97 whatever a model asks for, since that option is not handed on.
+The options are those of sherpa-onnx's features.h: 80 bands from 20 to 7600 Hz (400 below the Nyquist frequency), frames of
+25 ms around the middle of each 10 ms (`snip_edges` false) that lose their mean, Povey's window, samples in [-1, 1), no
+dither. Pre-emphasis and a transform of 512 samples are kaldi-native-fbank's defaults: offline-stream.cc does not hand on
+what sherpa-onnx's recognisers set there.
 """
 
 import math

@@ -4,8 +4,8 @@ Both clip what lies 80 dB below the loudest band of the whole and map the rest t
 
 - where frames lie: OpenAI's around each multiple of 10 ms, sherpa-onnx's 5 ms later; edges are mirrored, OpenAI's without
   the edge sample;
-- what comes behind: OpenAI's features are of audio extended with silence to 30 s, whose frames have the lowest value
-  there is; sherpa-onnx appends zeros, which stand for 40 dB less than full scale, and by default as many as 10 s have.
+- what comes behind: OpenAI's are of audio extended with silence to 30 s, whose frames have the lowest value that is left;
+  sherpa-onnx appends frames of zeros, which stand for a power of 1e-4, as many as 10 s have unless it is told otherwise.
 """
 
 import numpy as np
