@@ -16,6 +16,14 @@ IR_VERSION = 8
 Axes = Mapping[str, Mapping[int, str]]
 
 
+def numbered(**tensors: tuple[int, ...]) -> dict[str, dict[int, str]]:
+    """The axes that may vary, by tensor, named as NeMo names them: tensor_dynamic_axes_1 and so on."""
+    return {
+        name: {axis: f"{name}_dynamic_axes_{number}" for number, axis in enumerate(axes, start=1)}
+        for name, axes in tensors.items()
+    }
+
+
 def export(
     network: nn.Module,
     example: tuple[Tensor, ...],
@@ -31,7 +39,8 @@ def export(
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         traced = Path(folder) / path.name
-        _trace(network, example, traced, inputs, outputs)
+        device = next(network.parameters()).device
+        _trace(network, tuple(tensor.to(device) for tensor in example), traced, inputs, outputs)
         # Above 2 GB the exporter writes a file for every weight beside the graph; here they are read back.
         model = onnx.load(traced)
     model.ir_version = IR_VERSION

@@ -17,14 +17,8 @@ from tools.networks.masked_subsampling import FACTOR, MaskedSubsampling
 from tools.networks.relative_attention import Kernel, RelativeAttention, RelativePositions
 
 DEPTHWISE = 9
-INPUTS = {
-    "audio_signal": {0: "audio_signal_dynamic_axes_1", 2: "audio_signal_dynamic_axes_2"},
-    "length": {0: "length_dynamic_axes_1"},
-}
-OUTPUTS = {
-    "outputs": {0: "outputs_dynamic_axes_1", 2: "outputs_dynamic_axes_2"},
-    "encoded_lengths": {0: "encoded_lengths_dynamic_axes_1"},
-}
+INPUTS = exporting.numbered(audio_signal=(0, 2), length=(0,))
+OUTPUTS = exporting.numbered(outputs=(0, 2), encoded_lengths=(0,))
 
 
 @dataclass(frozen=True)
@@ -132,11 +126,12 @@ class FastConformer(nn.Module):
         return x.transpose(1, 2), lengths
 
 
-def example(dims: Dimensions) -> tuple[Tensor, Tensor]:
+def example(mel_bins: int) -> tuple[Tensor, Tensor]:
     """Features and lengths of two utterances, one of them padded."""
-    return torch.randn(2, dims.mel_bins, 25 * FACTOR), torch.tensor([25 * FACTOR, 17 * FACTOR])
+    return torch.randn(2, mel_bins, 25 * FACTOR), torch.tensor([25 * FACTOR, 17 * FACTOR])
 
 
 def export(model: FastConformer, path: Path, metadata: Mapping[str, object] | None = None) -> None:
     """Writes the encoder as NeMo exports it: `audio_signal`, `length` → `outputs`, `encoded_lengths`."""
-    exporting.export(model, example(model.dims), path, inputs=INPUTS, outputs=OUTPUTS, metadata=metadata)
+    inputs = example(model.dims.mel_bins)
+    exporting.export(model, inputs, path, inputs=INPUTS, outputs=OUTPUTS, metadata=metadata)

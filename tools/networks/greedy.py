@@ -1,4 +1,4 @@
-"""Greedy search of RNN-T and TDT over a batch, frame by frame: to calibrate weights, and to compare exports with."""
+"""Greedy search of CTC, RNN-T and TDT over a batch: to calibrate weights, and to compare exports with."""
 
 from dataclasses import dataclass, field
 
@@ -42,6 +42,15 @@ def search(prediction: PredictionNetwork, joint: Joint, encoded: Tensor, lengths
         frame[rows] += step
         predicted, states = _advanced(prediction, predicted, states, rows[emitting], token[emitting])
     return hypotheses
+
+
+def collapsed(log_probs: Tensor, lengths: Tensor, blank: int) -> list[list[int]]:
+    """CTC's best paths without repetitions and blanks; [B, T, tokens + 1] with lengths [B]."""
+    paths = log_probs.argmax(dim=2)
+    return [
+        [token for token in path[:length].unique_consecutive().tolist() if token != blank]
+        for path, length in zip(paths, lengths.tolist(), strict=True)
+    ]
 
 
 def decide(logits: Tensor, blank: int) -> tuple[Tensor, Tensor]:

@@ -45,8 +45,9 @@ class RelativeAttention(nn.Module):
             nn.Linear(width, width, bias=bias) for _ in range(4)
         )
         self.linear_pos = nn.Linear(width, width, bias=False)
-        self.pos_bias_u = nn.Parameter(torch.zeros(heads, width // heads))
-        self.pos_bias_v = nn.Parameter(torch.zeros(heads, width // heads))
+        # Zero before training; drawn, so that nothing passes for right that leaves them out.
+        self.pos_bias_u = nn.Parameter(torch.randn(heads, width // heads))
+        self.pos_bias_v = nn.Parameter(torch.randn(heads, width // heads))
 
     def forward(self, x: Tensor, positions: Tensor, masked: Tensor) -> Tensor:
         """`x` [B, T, width], `positions` [1, 2 T - 1, width]; pairs that are True in `masked` [B, 1, T, T] do not meet."""

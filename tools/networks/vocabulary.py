@@ -15,10 +15,10 @@ def pieces(size: int) -> tuple[str, ...]:
     return tuple(islice(_pieces(), size))
 
 
-def write_tokens(symbols: Sequence[str], directory: Path) -> None:
-    """Writes tokens.txt: "symbol id" a line."""
+def write_tokens(symbols: Sequence[str], directory: Path, *, name: str = "tokens.txt") -> None:
+    """Writes "symbol id" a line."""
     lines = (f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
-    (directory / "tokens.txt").write_text("".join(lines), encoding="utf-8")
+    (directory / name).write_text("".join(lines), encoding="utf-8")
 
 
 def _pieces() -> Iterator[str]:

@@ -26,6 +26,8 @@ _LEAST = 0.1
 """Share of the strongest direction's deviation; in weaker ones rounding would be amplified until it decides."""
 _ROUNDS = 5
 _BISECTIONS = 12
+_FAIR = 0.35
+"""Faults that are few enough."""
 
 
 @contextmanager
@@ -34,6 +36,17 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Steps of a decoder are too small to share out: on a busy machine threads wait for each other fifty times as long."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def settle(network: nn.Module, *inputs: Tensor) -> None:
@@ -80,6 +93,7 @@ def received(layer: nn.Module, run: Callable[[], object]) -> Tensor:
     return torch.cat(seen)
 
 
+@one_thread()
 def calibrate(
     output: Projection,
     blank: int,
@@ -101,6 +115,8 @@ def calibrate(
         found = _balance(output, blank, decode, wanted)
         if found < least:
             best, least = (output.weight.detach().clone(), _bias(output).clone()), found
+        if least < _FAIR:
+            break
     with torch.no_grad():
         for parameter, value in zip((output.weight, _bias(output)), best, strict=True):
             parameter.copy_(value)
@@ -143,6 +159,8 @@ def _balance(
         hypotheses = decode()
         tried[middle] = faults(hypotheses, wanted)
         emitted = sum(map(len, hypotheses))
+        if tried[middle] < _FAIR:
+            break
         low, high = (middle, high) if emitted > wanted * len(hypotheses) else (low, middle)
     best = min(tried, key=tried.__getitem__)
     bias[blank] = start + best

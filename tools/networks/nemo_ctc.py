@@ -1,0 +1,28 @@
+"""NeMo's CTC head (NVIDIA/NeMo, nemo/collections/asr/modules/conv_asr.py, ConvASRDecoder)."""
+
+from torch import Tensor, nn
+
+from tools.networks.fastconformer import FastConformer
+from tools.networks.jasper import Jasper
+
+Encoder = FastConformer | Jasper
+
+
+class Ctc(nn.Module):
+    """An encoder and a convolution of kernel 1; `tokens` does not count blank, whose id it is."""
+
+    def __init__(self, encoder: Encoder, tokens: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.encoder = encoder
+        self.decoder = nn.Conv1d(encoder.dims.width, tokens + 1, 1)
+
+    def forward(self, audio_signal: Tensor, length: Tensor) -> Tensor:
+        """Features [B, mel, T] and lengths [B] int64 → log-probabilities [B, T', tokens + 1]."""
+        encoded, _ = self.encoder(audio_signal, length)
+        return self.log_probs(encoded)
+
+    def log_probs(self, encoded: Tensor) -> Tensor:
+        """[B, width, T'] → [B, T', tokens + 1]."""
+        logits: Tensor = self.decoder(encoded)
+        return logits.transpose(1, 2).log_softmax(dim=-1)

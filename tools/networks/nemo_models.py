@@ -1,0 +1,110 @@
+"""NeMo's models with random weights that decode like trained ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tools.networks import fastconformer, greedy
+from tools.networks.listening import babble, log_mel, normalized
+from tools.networks.nemo_ctc import Ctc, Encoder
+from tools.networks.prediction import Dimensions, Joint, PredictionNetwork
+from tools.networks.weights import calibrate, seeded, settle, spread
+
+PIECES_A_SECOND = 4.0
+"""What a model of word pieces emits; one of letters wants three times as many."""
+
+_UTTERANCES = 8
+_SECONDS = 12
+# Standard deviations of what the joint adds up: the frame outweighs the tokens before.
+_OF_FRAMES, _OF_TOKENS = 1.0, 0.7
+_HISTORIES, _HISTORY = 16, 40
+
+
+@dataclass(frozen=True)
+class Transducer:
+    """RNN-T, or TDT where the joint gives durations."""
+
+    encoder: fastconformer.FastConformer
+    prediction: PredictionNetwork
+    joint: Joint
+
+    @property
+    def dims(self) -> Dimensions:
+        return self.joint.dims
+
+    def search(self, encoded: Tensor, lengths: Tensor) -> list[greedy.Hypothesis]:
+        """Greedy search; `encoded` [B, D, T] with lengths [B]."""
+        return greedy.search(self.prediction, self.joint, encoded, lengths)
+
+
+def transducer(
+    encoder: fastconformer.Dimensions,
+    decoder: Dimensions,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    rate: float = PIECES_A_SECOND,
+) -> Transducer:
+    """A model that emits about `rate` tokens a second of speech-like sound; the same for a seed."""
+    with seeded(seed):
+        model = Transducer(
+            fastconformer.FastConformer(encoder).eval().to(device),
+            PredictionNetwork(decoder).eval().to(device),
+            Joint(decoder).eval().to(device),
+        )
+    source = torch.Generator().manual_seed(seed)
+    encoded, lengths = settled(model.encoder)
+    spread(model.joint.enc, encoded.transpose(1, 2).flatten(end_dim=1), _OF_FRAMES, source)
+    _spread_tokens(model, source)
+
+    def decode() -> list[list[int]]:
+        return [found.tokens for found in model.search(encoded, lengths)]
+
+    calibrate(model.joint.out, decoder.tokens, decode, rate * _SECONDS, source)
+    return model
+
+
+def ctc(
+    encoder: Callable[[], Encoder],
+    tokens: int,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    rate: float = PIECES_A_SECOND,
+) -> Ctc:
+    """A model around the encoder that `encoder` makes, which emits about `rate` tokens a second; the same for a seed."""
+    with seeded(seed):
+        model = Ctc(encoder(), tokens).eval().to(device)
+    encoded, lengths = settled(model.encoder)
+
+    def decode() -> list[list[int]]:
+        return greedy.collapsed(model.log_probs(encoded), lengths, tokens)
+
+    calibrate(model.decoder, tokens, decode, rate * _SECONDS, torch.Generator().manual_seed(seed))
+    return model
+
+
+def settled(encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """What `encoder` makes of what weights are calibrated on, its batch normalisations settled on it."""
+    device = next(encoder.parameters()).device
+    features, lengths = (tensor.to(device) for tensor in heard(encoder.dims.mel_bins))
+    settle(encoder, features, lengths)
+    with torch.no_grad():
+        encoded, lengths = encoder(features, lengths)
+    return encoded, lengths
+
+
+def heard(mel_bins: int) -> tuple[Tensor, Tensor]:
+    """Features [B, mel, T] and lengths [B] of what weights are calibrated on."""
+    utterances = [normalized(log_mel(babble(_SECONDS, seed), mel_bins)) for seed in range(_UTTERANCES)]
+    return torch.stack(utterances), torch.tensor([utterance.shape[1] for utterance in utterances])
+
+
+def _spread_tokens(model: Transducer, source: torch.Generator) -> None:
+    device = model.joint.pred.weight.device
+    histories = torch.randint(0, model.dims.tokens, (_HISTORIES, _HISTORY), generator=source).to(device)
+    with torch.no_grad():
+        predicted, _ = model.prediction(histories, model.prediction.initial(_HISTORIES))
+    spread(model.joint.pred, predicted.transpose(1, 2).flatten(end_dim=1), _OF_TOKENS, source)
