@@ -43,6 +43,7 @@ def export(
         _trace(network, tuple(tensor.to(device) for tensor in example), traced, inputs, outputs)
         # Above 2 GB the exporter writes a file for every weight beside the graph; here they are read back.
         model = onnx.load(traced)
+    _keep_inputs(model, dict(zip(inputs, example, strict=True)), inputs)
     model.ir_version = IR_VERSION
     onnx.helper.set_model_props(model, {key: str(value) for key, value in (metadata or {}).items()})
     save(model, path)
@@ -57,6 +58,16 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     # The writer appends to a file that is there.
     data.unlink(missing_ok=True)
     onnx.save(model, path, save_as_external_data=True, location=data.name)
+
+
+def _keep_inputs(model: onnx.ModelProto, example: Mapping[str, Tensor], axes: Axes) -> None:
+    """Declares the inputs that the exporter dropped since nothing depends on them: programs feed them all the same."""
+    left = {value.name for value in model.graph.input}
+    for name, tensor in example.items():
+        if name not in left:
+            dtype = onnx.helper.np_dtype_to_tensor_dtype(tensor.numpy().dtype)
+            shape = [axes[name].get(axis, size) for axis, size in enumerate(tensor.shape)]
+            model.graph.input.append(onnx.helper.make_tensor_value_info(name, dtype, shape))
 
 
 def _trace(network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: Axes, outputs: Axes) -> None:
