@@ -1,0 +1,96 @@
+"""One step of a search: the joint at each row's next frames, and the first label that it finds there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from asr_service.engines.ort.graphs.builder import FLOAT, Graph
+from asr_service.engines.ort.graphs.inlining import instance
+from asr_service.engines.ort.graphs.probe import Shape
+from asr_service.engines.ort.graphs.rules import Choice, Rules
+from asr_service.engines.ort.graphs.transducer import Transducer
+
+
+@dataclass(frozen=True)
+class Around:
+    """Values of the graph around the loop. Frames are counted through the whole batch."""
+
+    frames: Mapping[str, str]
+    """What the joint takes of frames, first axis the batch's frames; by the model's names."""
+    ends: str
+    """The frame behind each row's last, (rows,) int64."""
+    last: str
+    """The batch's last frame, () int64."""
+    rows: str
+    """The row of each frame that a step looks at, (rows * window,) int64."""
+    firsts: str
+    """Where a row's frames begin among those that a step looks at, (rows,) int64."""
+
+
+class Step:
+    def __init__(
+        self, graph: Graph, model: Transducer, label_shapes: Mapping[str, Shape], rules: Rules, around: Around
+    ) -> None:
+        self._graph, self._model, self._label_shapes = graph, model, label_shapes
+        self._rules, self.around = rules, around
+
+    def look(self, place: str, labels: Mapping[str, str]) -> Choice:
+        """At one frame of each row: `place`, (rows,) int64."""
+        graph = self._graph
+        # Rows that ended may have gone past the last frame; what they find there does not count.
+        near = graph.op("Min", place, self.around.last)
+        tokens, duration = self._outputs(near, labels)
+        token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
+        active = graph.op("Less", place, self.around.ends)
+        emitted = graph.op("And", self._is_label(token), active)
+        return Choice(emitted, token, self._log_prob(tokens, token), near, duration=duration)
+
+    def look_ahead(self, window: int, place: str, labels: Mapping[str, str]) -> Choice:
+        """At so many frames of each row from `place` on, all with the same labels before them."""
+        graph, around = self._graph, self.around
+        column = graph.ints([1])
+        places = graph.op("Add", graph.op("Unsqueeze", place, column), graph.ints(range(window)))
+        near = graph.op("Reshape", graph.op("Min", places, around.last), graph.ints([-1]))
+        repeated = {
+            value: graph.op("Gather", name, around.rows, axis=self._label_shapes[value].index(-1))
+            for value, name in labels.items()
+            if value in self._label_shapes
+        }
+        tokens, _ = self._outputs(near, repeated)
+        token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
+        is_label = graph.op("Reshape", self._is_label(token), graph.ints([-1, window]))
+        inside = graph.op("Less", places, graph.op("Unsqueeze", around.ends, column))
+        found = graph.op("And", is_label, inside)
+        # The first label weighs most. Without any the weights are equal, and so is which of them is taken.
+        weights = graph.op("Mul", graph.cast(found, FLOAT), graph.floats(range(window, 0, -1)))
+        blanks = graph.op("ArgMax", weights, axis=1, keepdims=0)
+        taken = graph.op("Add", around.firsts, blanks)
+        emitted = graph.op("Gather", graph.op("Reshape", found, graph.ints([-1])), taken)
+        token = graph.op("Gather", token, taken)
+        log_prob = self._log_prob(graph.op("Gather", tokens, taken), token)
+        return Choice(emitted, token, log_prob, graph.op("Add", place, blanks), blanks=blanks)
+
+    def _outputs(self, frames: str, labels: Mapping[str, str]) -> tuple[str, str | None]:
+        """Logits of tokens, (frames, tokens), and a TDT's best duration, (frames,) int64."""
+        graph, rules = self._graph, self._rules
+        taken = {value: graph.op("Gather", name, frames) for value, name in self.around.frames.items()}
+        nodes, name = instance(self._model.parts.joint, "step:", taken | dict(labels))
+        graph.adopt(nodes)
+        outputs = graph.op("Flatten", name(self._model.logits), axis=1)
+        if not rules.durations:
+            return outputs, None
+        sizes = graph.ints([rules.tokens, rules.durations])
+        tokens, durations = graph.ops("Split", outputs, sizes, named=2, axis=1)
+        return tokens, graph.op("ArgMax", durations, axis=1, keepdims=0)
+
+    def _is_label(self, token: str) -> str:
+        is_label = np.ones(self._rules.tokens, np.bool_)
+        is_label[[token for token in (self._rules.blank, self._rules.unknown) if token is not None]] = False
+        return self._graph.op("Gather", self._graph.bools(is_label), token)
+
+    def _log_prob(self, logits: str, token: str) -> str:
+        graph, column = self._graph, self._graph.ints([1])
+        log_probs = graph.op("LogSoftmax", logits, axis=1)
+        found = graph.op("GatherElements", log_probs, graph.op("Unsqueeze", token, column), axis=1)
+        return graph.op("Squeeze", found, column)
