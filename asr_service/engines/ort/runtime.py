@@ -101,9 +101,14 @@ class Session:
         Raises Unavailable where the device's memory does not suffice, Stopped where `options` told it to terminate.
         """
         binding = self._session.io_binding()
-        for name, value in inputs.items():
+        # Kept until the run has ended: ONNX Runtime reads arrays where they lie, and not all versions hold on to them.
+        held = {
+            name: np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+            for name, value in inputs.items()
+        }
+        for name, value in held.items():
             if isinstance(value, np.ndarray):
-                binding.bind_cpu_input(name, np.ascontiguousarray(value))
+                binding.bind_cpu_input(name, value)
             else:
                 binding.bind_ortvalue_input(name, value)
         for name in self.outputs:

@@ -1,0 +1,206 @@
+"""Builds one engine, in a process of its own: native code that crashes takes nobody with it.
+
+    python -m asr_service.engines.ort.builder FOLDER     with an Order as JSON on standard input
+
+Writes what belongs into FOLDER, and lines of JSON to standard output: {"stage": …} as it goes on, and in the end one
+Report or {"error": …}.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from asr_service.engines.ort.finished import finished_graph, left_over, nodes_by_provider
+from asr_service.engines.ort.gate import Reference
+from asr_service.engines.ort.network import Network
+from asr_service.engines.ort.profiles import Profile, parse
+from asr_service.engines.ort.refining import refine
+from asr_service.engines.ort.runtime import Array, Placement, Session
+from asr_service.engines.ort.speechlike import speech_like
+from serving.cores import cores
+from serving.errors import ModelUnavailable
+
+GRAPH = "finished.onnx"
+ENCODER = "encoder.onnx"
+REFERENCE = "reference.npz"
+
+Tell = Callable[[str], None]
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Order:
+    model: str
+    """The model's folder."""
+    profile: str
+    may_round: bool
+    """Whether weights may be stored in 16 bits, since the engine computes with no more."""
+    building: Placement
+    finished: Placement
+
+
+@dataclass(frozen=True)
+class Report:
+    seconds: float
+    engine_bytes: int
+    relative_error: float
+    token_agreement: float
+    tokens: list[list[int]]
+    graph: str
+    """The file to load: GRAPH, or ENCODER with the engine in TensorRT's own cache."""
+    finding: str
+    """What TensorRT left to others, in words."""
+
+
+def gate_input(profile: Profile) -> list[Any]:
+    """Utterances of the profile's usual length: equally long, so that no value is computed from padding."""
+    rows = min(profile.rows.max, max(2, profile.rows.min))
+    return [speech_like(profile.seconds.opt, seed=row) for row in range(rows)]
+
+
+class Builder:
+    """`open_session` makes sessions; the three steps share one input and one search on the CPU."""
+
+    def __init__(
+        self, network: Network, order: Order, folder: Path, tell: Tell, open_session: Any = Session
+    ) -> None:
+        self._network = network
+        self._order = order
+        self._folder = folder
+        self._tell = tell
+        self._open = open_session
+        self._host = Placement(threads=cores())
+
+    def build(self) -> Report:
+        """Raises ModelUnavailable."""
+        self._tell("computing the reference on the CPU")
+        reference = self._reference()
+        self._tell("rewriting the encoder for TensorRT")
+        refine(self._network.encoder, self._encoder, may_round=self._order.may_round)
+        self._tell("building the engine: TensorRT tries out its kernels, which takes minutes")
+        begun = time.monotonic()
+        finding = self._engine(reference.inputs)
+        seconds = time.monotonic() - begun
+        self._tell("comparing it with the CPU")
+        graph, session = self._finished(finding)
+        figures = reference.compare(*self._answer(session, reference.inputs))
+        reference.save(self._folder / REFERENCE)
+        return Report(
+            seconds,
+            sum(path.stat().st_size for path in self._engines()),
+            figures.relative_error,
+            figures.token_agreement,
+            [list(row) for row in reference.tokens],
+            graph,
+            finding,
+        )
+
+    @property
+    def _encoder(self) -> Path:
+        return self._folder / ENCODER
+
+    def _reference(self) -> Reference:
+        inputs = self._network.inputs(gate_input(parse(self._order.profile)))
+        outputs, tokens = self._answer(self._open(self._network.encoder, self._host), inputs)
+        return Reference.of(inputs, outputs, tokens)
+
+    def _answer(
+        self, session: Session, inputs: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], list[list[int]]]:
+        outputs = session.run(inputs)
+        tokens = self._network.search(self._host)(outputs)
+        return {name: value.numpy() for name, value in outputs.items()}, tokens
+
+    def _engine(self, inputs: Mapping[str, Array]) -> str:
+        """Builds, and gives what TensorRT left to others."""
+        session = self._open(self._encoder, self._order.building, trace=self._folder / "trace")
+        session.run(inputs)
+        trace = session.finish_trace()
+        finding = left_over(nodes_by_provider(trace))
+        trace.unlink()
+        if not self._engines():
+            raise ModelUnavailable(
+                f"TensorRT wrote no engine to {self._folder}; see whether its disk is full"
+            )
+        return finding
+
+    def _finished(self, finding: str) -> tuple[str, Session]:
+        """The file to load from now on, and a session of it: of the engine alone where it is the whole encoder."""
+        if not finding and len(self._engines()) == 1:
+            path = self._folder / GRAPH
+            path.write_bytes(finished_graph(self._network.encoder, self._engines()[0].name))
+            try:
+                session = self._open(path, self._order.finished)
+            except ModelUnavailable as error:
+                # It only starts slower.
+                self._tell(f"keeping the encoder beside the engine, which fails alone: {error.message}")
+                path.unlink()
+            else:
+                self._discard_encoder()
+                return GRAPH, session
+        return ENCODER, self._open(self._encoder, self._order.building)
+
+    def _discard_encoder(self) -> None:
+        for path in self._folder.glob(f"{ENCODER}*"):
+            path.unlink()
+
+    def _engines(self) -> list[Path]:
+        return sorted(self._folder.glob("*.engine"))
+
+
+def main() -> None:
+    _end_with_parent()
+    say = _claim_stdout()
+    order = read_order(json.load(sys.stdin))
+    # Heavy, and of no use to the process that only reads reports.
+    from asr_service.engines.ort.families import network  # noqa: PLC0415
+
+    def tell(stage: str) -> None:
+        say({"stage": stage})
+
+    try:
+        report = Builder(network(Path(order.model)), order, Path(sys.argv[1]), tell).build()
+        say({"report": asdict(report)})
+    except ModelUnavailable as error:
+        say({"error": error.message})
+        sys.exit(1)
+
+
+def read_order(held: dict[str, Any]) -> Order:
+    """From what `dataclasses.asdict` and JSON make of one."""
+    building, finished = _placement(held.pop("building")), _placement(held.pop("finished"))
+    return Order(**held, building=building, finished=finished)
+
+
+def _placement(held: dict[str, Any]) -> Placement:
+    providers = tuple((name, options) for name, options in held.pop("providers"))
+    return Placement(providers, without=tuple(held.pop("without")), **held)
+
+
+def _claim_stdout() -> Callable[[Mapping[str, Any]], None]:
+    """Native libraries print where they like: what they take for standard output becomes standard error."""
+    kept: IO[str] = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(message: Mapping[str, Any]) -> None:
+        kept.write(json.dumps(message) + "\n")
+        kept.flush()
+
+    return say
+
+
+def _end_with_parent() -> None:
+    """A build that nobody waits for any more would keep the GPU busy for minutes. Linux only, as TensorRT here."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What a model's engines are to be on this machine: for each profile the options to build with, and the identity that follows."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asr_service.engines.onnx_header import read_header
+from asr_service.engines.ort.devices import Gpu, Installation
+from asr_service.engines.ort.network import Network
+from asr_service.engines.ort.profiles import Profile, defaults
+from asr_service.engines.ort.providers import Request, placement, precompiled, tensorrt_options
+from asr_service.engines.ort.record import Identity
+from asr_service.engines.ort.runtime import Placement
+from asr_service.engines.ort.settings import Settings
+from asr_service.engines.ort.shapes import shape_ranges
+from asr_service.engines.ort.weights import weight_bytes
+
+_GIB = 1 << 30
+# How encoders are rewritten before they are built. Another number builds every engine anew: raise it with the rules.
+_REFINING = "1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    network: Network
+    profile: Profile
+    identity: Identity
+    request: Request
+
+    @property
+    def name(self) -> str:
+        return f"{self.network.encoder.name} {self.profile}"
+
+    @property
+    def may_round(self) -> bool:
+        """Whether weights may be stored as the engine computes, in 16 bits."""
+        return self.request.precision != "fp32"
+
+    @property
+    def room(self) -> int:
+        """Bytes of disk that an engine may take: at most its weights as they are, and some for what lies around it."""
+        return weight_bytes(self.network.encoder) + (64 << 20)
+
+    def building(self, folder: Path) -> Placement:
+        """For the session that builds, or that loads the whole encoder with what was built."""
+        return placement(replace(self.request, folder=folder))
+
+    @property
+    def finished(self) -> Placement:
+        """For the session of a graph that holds nothing but the engine."""
+        return precompiled(self.request)
+
+
+def recipes(
+    network: Network, settings: Settings, installation: Installation, gpu: Gpu, *, fingerprint: str
+) -> Iterator[Recipe]:
+    """One for each profile. `fingerprint` is that of the model's folder. Raises ModelUnavailable."""
+    inputs = read_header(network.encoder).inputs
+    for profile in settings.profiles or defaults(network.family):
+        request = Request(
+            provider="tensorrt",
+            onnxruntime=installation.version,
+            device_id=gpu.index,
+            threads=settings.threads,
+            precision=settings.precision,
+            overrides=settings.options,
+            shapes=shape_ranges(inputs, network.layout, profile),
+            # Attention over a large batch wants gigabytes at once; without them kernels are left out.
+            workspace=max(1, gpu.total // 2 // _GIB) * _GIB,
+        )
+        identity = Identity(
+            weights=fingerprint,
+            encoder=network.encoder.name,
+            profile=str(profile),
+            options=_deciding(request),
+            refining=_REFINING,
+            gpu=gpu.name,
+            compute_capability=".".join(map(str, gpu.compute_capability)),
+            driver=gpu.driver,
+            onnxruntime=installation.onnxruntime,
+            tensorrt=installation.tensorrt,
+        )
+        yield Recipe(network, profile, identity, request)
+
+
+def build_command(model: str, settings: Settings) -> str:
+    """What a user types to have the engines that these settings ask for."""
+    words = ["duoscribe", "engines", "build", model]
+    defaults_ = Settings()
+    for profile in settings.profiles:
+        words += ["--profile", str(profile)]
+    if settings.precision != defaults_.precision:
+        words += ["--engine-precision", settings.precision]
+    if settings.device_id != defaults_.device_id:
+        words += ["--device-id", str(settings.device_id)]
+    for name, value in settings.options.items():
+        words += ["--provider-option", f"{name}={value}"]
+    return shlex.join(words)
+
+
+def _deciding(request: Request) -> dict[str, str]:
+    """Options that decide what an engine computes: not where it lies, nor the device's number."""
+    options = {name: value for name, value in tensorrt_options(request).items() if name != "device_id"}
+    return options | {name: value for name, value in request.overrides.items() if "." in name}
