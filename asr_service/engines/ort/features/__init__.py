@@ -1,10 +1,10 @@
 """What encoders are fed: each family's features, computed in NumPy as the reference that its users compare with does.
 
 Not with the package kaldi-native-fbank, whose C++ sherpa-onnx uses: from Python it takes 1.2 ms for a second of audio on
-one core (Whisper's features 7 ms), of which 0.5 ms to turn the array into a vector, item by item, while it holds the
-interpreter's lock. So a process gets less than 2,000 seconds of audio a second out of it, however many cores it has.
-Here it is 0.2 ms, and next to nothing of it under the lock. Measured on an AMD EPYC of 2.6 GHz with kaldi-native-fbank
-1.23 and NumPy 2.4; `python benchmarks/features.py` measures it again.
+one core (Whisper's features 7 ms), of which 0.5 ms to turn the array into a vector, item by item, under the interpreter's
+lock. So a process gets less than 2,000 seconds of audio a second out of it, however many cores it has. Here it is 0.13 to
+0.24 ms, of which the interpreter has 0.02. Measured on an AMD EPYC of 2.6 GHz with kaldi-native-fbank 1.23 and NumPy 2.4;
+`python -m benchmarks.features` measures it again.
 """
 
 from asr_service.engines.ort.features.batch import stacked
