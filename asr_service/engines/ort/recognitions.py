@@ -8,12 +8,14 @@ from asr_service.engines.base import Recognition, Token
 from asr_service.engines.ort.stages import Hypotheses, Integers
 
 
-def recognitions(found: Hypotheses, texts: Mapping[int, bytes], frame_seconds: float) -> list[Recognition]:
-    """One for each row. `frame_seconds`: how far encoder frames lie apart."""
+def recognitions(
+    found: Hypotheses, texts: Mapping[int, bytes], frame_seconds: float | None
+) -> list[Recognition]:
+    """One for each row. `frame_seconds`: how far encoder frames lie apart; None where tokens get no times."""
     rows = zip(
         *(part.tolist() for part in (found.counts, found.tokens, found.log_probs)),
-        _seconds(found.frames, frame_seconds),
-        _durations(found, frame_seconds),
+        _times(found, found.frames, frame_seconds),
+        _times(found, found.durations, frame_seconds),
         strict=True,
     )
     return [
@@ -28,13 +30,11 @@ def recognitions(found: Hypotheses, texts: Mapping[int, bytes], frame_seconds: f
     ]
 
 
-def _durations(found: Hypotheses, frame_seconds: float) -> list[list[float]] | list[list[None]]:
-    if found.durations is None:
-        return [[None] * found.tokens.shape[1]] * len(found.counts)
-    return _seconds(found.durations, frame_seconds)
-
-
-def _seconds(frames: Integers, frame_seconds: float) -> list[list[float]]:
+def _times(
+    found: Hypotheses, frames: Integers | None, frame_seconds: float | None
+) -> list[list[float]] | list[list[None]]:
     """In single precision, as sherpa-onnx multiplies: its times and these are then the same number."""
+    if frames is None or frame_seconds is None:
+        return [[None] * found.tokens.shape[1]] * len(found.counts)
     times: list[list[float]] = (np.float32(frame_seconds) * frames.astype(np.float32)).tolist()
     return times

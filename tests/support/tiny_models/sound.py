@@ -11,12 +11,14 @@ BURST_SECONDS = 0.24
 """Long enough for every model's coarsest frame; starts should lie 0.48 s apart or more."""
 
 
-def bursts(starts: Sequence[float], seconds: float, *, seed: int = 0) -> npt.NDArray[np.float32]:
+def bursts(
+    starts: Sequence[float], seconds: float, *, seed: int = 0, length: float = BURST_SECONDS
+) -> npt.NDArray[np.float32]:
     """Mono samples at 16 kHz, with a burst from each of `starts` (in seconds) on."""
     samples = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
     noise = np.random.default_rng(seed)
     for start in starts:
         first = round(start * SAMPLE_RATE)
-        length = min(round(BURST_SECONDS * SAMPLE_RATE), len(samples) - first)
-        samples[first : first + length] = noise.uniform(-0.3, 0.3, length)
+        count = min(round(length * SAMPLE_RATE), len(samples) - first)
+        samples[first : first + count] = noise.uniform(-0.3, 0.3, count)
     return samples

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from asr_service.engines.ort.graphs.builder import FLOAT, INT64, Graph, Shape
 from support.tiny_models.hearing import Ear, one_hot, spans, steps
@@ -40,6 +41,15 @@ class _Speaker:
 
     languages: tuple[str, ...]
     """Empty for a model of English alone, whose prompt has neither language nor task."""
+    likeliest: str | None = None
+    """The language that it takes all speech for; None: all are equally likely."""
+
+    @property
+    def bias(self) -> npt.NDArray[np.float32]:
+        bias = self.vocabulary.bias("<|endoftext|>")
+        if self.likeliest:
+            bias[self.vocabulary.id(f"<|{self.likeliest}|>")] = 0.01
+        return bias
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -59,9 +69,15 @@ def vocabulary(languages: tuple[str, ...] = ()) -> Vocabulary:
     return _Speaker(languages).vocabulary
 
 
-def write(directory: Path, *, languages: tuple[str, ...] = (), cross_attention: bool = True) -> None:
+def write(
+    directory: Path,
+    *,
+    languages: tuple[str, ...] = (),
+    likeliest: str | None = None,
+    cross_attention: bool = True,
+) -> None:
     """Without `cross_attention` the decoder has three outputs, as older exports, and its tokens no times."""
-    speaker = _Speaker(languages)
+    speaker = _Speaker(languages, likeliest)
     text = replace(speaker.vocabulary, after=())
     text.write(directory, encode=True)
     _encoder().save(directory / "encoder.onnx", _metadata(speaker))
@@ -151,9 +167,10 @@ def _logits(graph: Graph, speaker: _Speaker, found: str, own: str) -> str:
     shifts = range(max(1, len(speaker.languages)))
     weights = graph.floats([words.projection(STATE, shift=shift) for shift in shifts])
     second = graph.op("Slice", own, graph.ints([1, 0]), graph.ints([2, 1]), graph.ints([2, 3]))
-    language = graph.cast(graph.op("Reshape", second, graph.ints([-1])), INT64)
+    # A sum, since a cache that grows with the tokens may not reach there yet.
+    language = graph.cast(graph.op("ReduceSum", second, graph.ints([0, 2, 3]), keepdims=0), INT64)
     logits = graph.op("MatMul", found, graph.op("Gather", weights, language))
-    return graph.op("Add", logits, graph.floats(words.bias("<|endoftext|>")))
+    return graph.op("Add", logits, graph.floats(speaker.bias))
 
 
 def _remember(graph: Graph, speaker: _Speaker, cache: str, tokens: str, offset: str) -> str:

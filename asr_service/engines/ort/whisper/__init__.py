@@ -1,0 +1,1 @@
+"""Whisper: encoder and cached decoder, greedy, with times from cross-attention."""
