@@ -1,8 +1,17 @@
 """What the speech recognition service can be told."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
+from asr_service.engines.ort.profiles import SYNTAX, parse_all
+from asr_service.engines.ort.settings import (
+    PRECISIONS,
+    WANTED,
+    EnginePrecision,
+    Settings,
+    Wanted,
+    parse_options,
+)
 from asr_service.vad import VadOptions
 from serving.config import ServerConfig, option
 from serving.models.roles import RECOGNITION
@@ -22,6 +31,41 @@ class AsrConfig(ServerConfig):
     )
     precision: str = option(
         "int8", "Which files to prefer where the model's folder holds both.", choices=("int8", "fp32")
+    )
+    engine: str = option(
+        "sherpa",
+        "What runs the model: sherpa-onnx on CPUs, or ort, ONNX Runtime, which decodes in batches on GPUs and CPUs.",
+        choices=("sherpa", "ort"),
+    )
+    provider: str = option(
+        "auto",
+        "Where the engine ort runs. auto takes TensorRT where its engines are built, else CUDA, else the CPU, and says in "
+        "its log and when it is described what it took and why; what is named is taken, or the service does not start.",
+        choices=WANTED,
+    )
+    device_id: int = option(
+        0,
+        "Which GPU, in the order of their places on the bus, among those that CUDA_VISIBLE_DEVICES leaves.",
+        min=0,
+    )
+    profile: tuple[str, ...] = option(
+        (),
+        f"Batches that TensorRT's engines are for; may be given several times. {SYNTAX} By default what suits the model.",
+    )
+    engine_precision: str = option(
+        "fp16",
+        "What TensorRT's engines compute with. On CUDA, fp32 forbids to round products to TF32.",
+        choices=PRECISIONS,
+    )
+    build_engines: bool = option(
+        False,
+        "Build missing TensorRT engines before serving, which takes minutes for each profile, instead of not starting. "
+        "`duoscribe engines build` does it ahead of time.",
+    )
+    provider_option: tuple[str, ...] = option(
+        (),
+        "NAME=VALUE, an option of ONNX Runtime that replaces what would be chosen; may be given several times. Names that "
+        "begin with trt_ are TensorRT's, those with dots a session's, the others CUDA's.",
     )
     threads: int = option(
         1,
@@ -76,6 +120,21 @@ class AsrConfig(ServerConfig):
     def __post_init__(self) -> None:
         if 0 < self.window_seconds < 1:
             raise ValueError(f"window_seconds must be 0 or at least 1, is {self.window_seconds:g}")
+        parse_all(self.profile)
+        parse_options(self.provider_option)
+
+    @property
+    def ort(self) -> Settings:
+        """What the engine ort is told."""
+        return Settings(
+            cast("Wanted", self.provider),
+            self.device_id,
+            self.threads,
+            parse_all(self.profile),
+            cast("EnginePrecision", self.engine_precision),
+            self.build_engines,
+            options=parse_options(self.provider_option),
+        )
 
     @property
     def model_precision(self) -> Literal["int8", "fp32"]:

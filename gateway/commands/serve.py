@@ -1,11 +1,8 @@
 """`duoscribe serve`: one service in this process, or all three under a supervisor."""
 
-import os
-import sys
-
 import click
 
-_MODULES = {"asr": "asr_service", "diarization": "diarization_service", "gateway": "gateway"}
+from gateway.commands.modules import of_module
 
 
 @click.group(no_args_is_help=True)
@@ -21,27 +18,9 @@ def serve() -> None:
     """  # noqa: D301 - click keeps lines as they are below a backspace
 
 
-def _service(name: str, summary: str) -> click.Command:
-    """A command that becomes the service's own process, flags and all."""
-
-    @click.command(
-        name,
-        help=summary,
-        short_help=summary,
-        add_help_option=False,
-        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    )
-    @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
-    def command(flags: tuple[str, ...]) -> None:
-        sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-P", "-m", _MODULES[name], *flags])  # noqa: S606
-
-    return command
-
-
-serve.add_command(_service("asr", "Speech recognition: utterances with timed words."))
-serve.add_command(_service("diarization", "Speaker diarization: who spoke when."))
-serve.add_command(_service("gateway", "The gateway to both: who said what."))
+serve.add_command(of_module("asr", "asr_service", "Speech recognition: utterances with timed words."))
+serve.add_command(of_module("diarization", "diarization_service", "Speaker diarization: who spoke when."))
+serve.add_command(of_module("gateway", "gateway", "The gateway to both: who said what."))
 
 
 @serve.command("all")

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from asr_service.__main__ import main
 from asr_service.config import AsrConfig
+from asr_service.engines.ort.profiles import parse
+from asr_service.engines.ort.settings import Settings
 from asr_service.loading import cut_options, scheduling_limits
 from serving.cores import cores
 from support.recognition import INFO
@@ -86,6 +88,46 @@ def test_a_window_too_short_to_look_for_a_pause_in_is_refused() -> None:
     assert "window_seconds must be 0 or at least 1" in result.output
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--profile", "many", "'many' is no profile: ROWSxSECONDS"),
+        ("--profile", "8:4x30", "must rise from above 0"),
+        ("--provider-option", "trt_x", "write NAME=VALUE"),
+    ],
+)
+def test_a_mistyped_option_of_the_engine_is_refused(flag: str, value: str, told: str) -> None:
+    result = CliRunner().invoke(main, [flag, value])
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+def test_the_engine_on_onnxruntime_is_told_what_the_flags_say() -> None:
+    config = AsrConfig(
+        provider="tensorrt",
+        device_id=1,
+        threads=2,
+        profile=("8:32x30", "4x80"),
+        engine_precision="bf16",
+        build_engines=True,
+        provider_option=("trt_builder_optimization_level=5", "gpu_mem_limit = 1"),
+    )
+    assert config.ort == Settings(
+        "tensorrt",
+        1,
+        2,
+        (parse("1:8:32x0.5:30:30"), parse("1:4:4x0.5:80:80")),
+        "bf16",
+        True,
+        options={"trt_builder_optimization_level": "5", "gpu_mem_limit": "1"},
+    )
+
+
+def test_by_default_sherpa_onnx_runs_the_model() -> None:
+    assert AsrConfig().engine == "sherpa"
+    assert AsrConfig().ort == Settings()
+
+
 def test_help_is_the_manual() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
@@ -96,6 +138,9 @@ def test_help_is_the_manual() -> None:
         "--parallel",
         "--max-batch",
         "--metrics-address",
+        "--provider",
+        "--profile",
+        "--build-engines",
         "--vad-threshold",
         "DUOSCRIBE_ASR_MODEL",
     ):

@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,14 @@ Fill = Callable[[Path], Record]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TIMINGS = "*.timing"
+
+
+class _Busy(Exception):  # noqa: N818 - named after what happened
+    """Another process holds the lock."""
+
+
+def _busy() -> None:
+    raise _Busy
 
 
 @dataclass(frozen=True)
@@ -107,12 +115,21 @@ class EngineCache:
 
     def remove(self, entry: Entry) -> None:
         """Raises ModelUnavailable where it cannot be, or is being built."""
+        try:
+            with self._writable(), self._lock(entry.folder.name, _busy):
+                shutil.rmtree(entry.folder)
+        except _Busy as error:
+            raise ModelUnavailable(
+                f"{entry.folder} is being built by another process; try again later"
+            ) from error
 
-        def busy() -> None:
-            raise ModelUnavailable(f"{entry.folder} is being built by another process; try again later")
-
-        with self._writable(), self._lock(entry.folder.name, busy):
-            shutil.rmtree(entry.folder)
+    def sweep(self) -> None:
+        """Removes what killed builds left behind. Raises ModelUnavailable where it cannot be."""
+        partial = self.root / ".partial"
+        with self._writable():
+            for folder in list(partial.iterdir()) if partial.is_dir() else []:
+                with suppress(_Busy), self._lock(folder.name, _busy):
+                    shutil.rmtree(folder)
 
     def _nearest(self, identity: Identity) -> str:
         """What distinguishes this machine from the one that the most similar engine was built on."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from asr_service.engines.ort.gate import Figures
+from asr_service.engines.ort.settings import EnginePrecision
 
 FILE = "engine.json"
 
@@ -53,7 +54,7 @@ class Record:
     identity: Identity
     model: str
     """What whoever built it called the model."""
-    precision: str
+    precision: EnginePrecision
     built: str
     """When, in UTC, as ISO 8601 has it."""
     seconds: float
