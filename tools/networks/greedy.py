@@ -7,8 +7,8 @@ from torch import Tensor
 
 from tools.networks.prediction import Joint, PredictionNetwork, States
 
-MOST_SYMBOLS = 10
-"""Tokens at one frame."""
+MOST_OF_RNNT, MOST_OF_TDT = 10, 5
+"""Tokens at one frame, as sherpa-onnx limits them."""
 
 
 @dataclass
@@ -22,10 +22,10 @@ def search(prediction: PredictionNetwork, joint: Joint, encoded: Tensor, lengths
     """`encoded` [B, D, T] with lengths [B] → a hypothesis an utterance.
 
     A token feeds the prediction network, blank does not. Blank moves on by at least one frame; a TDT token by its
-    duration, and by one frame after `MOST_SYMBOLS` tokens at the same one.
+    duration, and by one frame where that stays 0 for too many tokens.
     """
     device, batch = encoded.device, encoded.shape[0]
-    blank = prediction.dims.tokens
+    blank, most = prediction.dims.tokens, MOST_OF_TDT if prediction.dims.durations else MOST_OF_RNNT
     hypotheses = [Hypothesis() for _ in range(batch)]
     frame = torch.zeros(batch, dtype=torch.long, device=device)
     symbols = torch.zeros_like(frame)
@@ -36,7 +36,7 @@ def search(prediction: PredictionNetwork, joint: Joint, encoded: Tensor, lengths
         emitting = token != blank
         _note(hypotheses, rows[emitting], token[emitting], frame[rows[emitting]])
         symbols[rows] = torch.where(emitting, symbols[rows] + 1, 0)
-        stuck = (step == 0) & (~emitting | (symbols[rows] >= MOST_SYMBOLS))
+        stuck = (step == 0) & (~emitting | (symbols[rows] >= most))
         step = torch.where(stuck, 1, step)
         symbols[rows] = torch.where(step > 0, 0, symbols[rows])
         frame[rows] += step

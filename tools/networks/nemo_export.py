@@ -42,8 +42,20 @@ class Decoder(nn.Module):
         return predicted, target_length, hidden, cell
 
 
+class LogJoint(nn.Module):
+    """The joint as it is exported on a CPU: NeMo's then ends with logarithms of probabilities, durations among them."""
+
+    def __init__(self, joint: Joint) -> None:
+        super().__init__()
+        self.joint = joint
+
+    def forward(self, encoder_outputs: Tensor, decoder_outputs: Tensor) -> Tensor:
+        logits: Tensor = self.joint(encoder_outputs, decoder_outputs)
+        return logits.log_softmax(dim=-1)
+
+
 class DecoderJoint(nn.Module):
-    """The prediction network and the joint in one graph."""
+    """The prediction network and the joint in one graph, as exported on a GPU: it ends with logits."""
 
     def __init__(self, prediction: PredictionNetwork, joint: Joint) -> None:
         super().__init__()
@@ -96,7 +108,7 @@ def export_decoder(prediction: PredictionNetwork, path: Path) -> None:
 def export_joiner(joint: Joint, path: Path) -> None:
     dims = joint.dims
     exporting.export(
-        joint,
+        LogJoint(joint),
         (torch.randn(2, dims.encoder, 3), torch.randn(2, dims.width, 4)),
         path,
         inputs=exporting.numbered(encoder_outputs=(0, 2), decoder_outputs=(0, 2)),

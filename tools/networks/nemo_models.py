@@ -15,8 +15,8 @@ from tools.networks.weights import calibrate, seeded, settle, spread
 PIECES_A_SECOND = 4.0
 """What a model of word pieces emits; one of letters wants three times as many."""
 
-_UTTERANCES = 8
-_SECONDS = 12
+_UTTERANCES = 6
+_SECONDS = 10
 # Standard deviations of what the joint adds up: the frame outweighs the tokens before.
 _OF_FRAMES, _OF_TOKENS = 1.0, 0.7
 _HISTORIES, _HISTORY = 16, 40

@@ -48,12 +48,9 @@ class PredictionNetwork(nn.Module):
 
 
 class Joint(nn.Module):
-    """`log_softmax`: NeMo's joint ends with one where it runs on a CPU, so exports made there do, over durations too."""
-
-    def __init__(self, dims: Dimensions, *, log_softmax: bool = False) -> None:
+    def __init__(self, dims: Dimensions) -> None:
         super().__init__()
         self.dims = dims
-        self.log_softmax = log_softmax
         self.enc = nn.Linear(dims.encoder, dims.width)
         self.pred = nn.Linear(dims.width, dims.width)
         self.out = nn.Linear(dims.width, dims.tokens + 1 + dims.durations)
@@ -62,5 +59,4 @@ class Joint(nn.Module):
         """[B, D, T] and [B, width, U] → logits [B, T, U, tokens + 1 + durations]."""
         heard = self.enc(encoded.transpose(1, 2)).unsqueeze(2)
         said = self.pred(predicted.transpose(1, 2)).unsqueeze(1)
-        logits: Tensor = self.out(torch.relu(heard + said))
-        return logits.log_softmax(dim=-1) if self.log_softmax else logits
+        return self.out(torch.relu(heard + said))  # type: ignore[no-any-return]

@@ -24,8 +24,8 @@ DEVIATION = 4.0
 _DIRECTIONS = 64
 _LEAST = 0.1
 """Share of the strongest direction's deviation; in weaker ones rounding would be amplified until it decides."""
-_ROUNDS = 5
-_BISECTIONS = 12
+_ROUNDS = 4
+_BISECTIONS = 9
 _FAIR = 0.35
 """Faults that are few enough."""
 
