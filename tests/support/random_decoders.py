@@ -19,14 +19,14 @@ Floats = npt.NDArray[np.float32]
 class RandomDecoder:
     """icefall's blank is its first token, NeMo's its last."""
 
-    seed: int = 0
+    seed: int = 3
     tokens: int = 24
     durations: int = 0
     layers: int = 2
     hidden: int = 16
-    encoder: int = 12
+    encoder: int = 16
     context: int = 2
-    blank_bias: float = 6.0
+    blank_bias: float = 4.0
     log_softmax: bool = False
     opset: int = 17
 
@@ -39,7 +39,7 @@ class RandomDecoder:
         """icefall's: egs/librispeech/ASR/zipformer/export-onnx.py."""
         graph = Graph("decoder", opset=self.opset)
         labels = graph.input("y", INT64, ("N", self.context))
-        known = graph.op("Max", labels, graph.ints(0))
+        known = graph.op("Where", graph.op("Less", labels, graph.ints(0)), graph.ints(0), labels)
         embedded = graph.op("Gather", self._weight(graph, "embedding", self.tokens, self.hidden), known)
         flat = graph.op("Reshape", embedded, graph.ints([-1, self.context * self.hidden]))
         weights = self._weight(graph, "decoder", self.context * self.hidden, self.encoder, scale=0.5)
