@@ -20,9 +20,14 @@ def main(arguments: list[str]) -> None:
     module, function = RECIPES[recipe]
     try:
         convert = getattr(import_module(f"serving.models.conversion.{module}"), function)
+        convert(Path(source), Path(target))
     except ModuleNotFoundError as error:
-        sys.exit(f"the package {error.name} is missing: pip install 'duoscribe[models]'")
-    convert(Path(source), Path(target))
+        sys.exit(f"the package {error.name} is missing: pip install 'duoscribe[{_extra(error.name)}]'")
+
+
+def _extra(package: str | None) -> str:
+    # A machine with a GPU has the same module from gpu-cu12 or gpu-cu13.
+    return "cpu" if (package or "").startswith("onnxruntime") else "models"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import onnx
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor
 
 from serving.models.conversion.checkpoints import load_checkpoint
@@ -46,28 +45,15 @@ def to_fp32(source: Path, target: Path) -> None:
 
 def to_int8(source: Path, target: Path) -> None:
     """As `to_fp32`, with matrix products in 8 bits: `encoder.int8.onnx`, `decoder.int8.onnx`, `tokens.txt`."""
+    # It needs ONNX Runtime, an extra of its own, and is better missed before the work than after it.
+    from serving.models.conversion.quantisation import quantize  # noqa: PLC0415
+
     # Only a folded weight is one that the quantiser sees.
     export(source, target, fold=True)
     for name in ("encoder", "decoder"):
         whole = target / f"{name}.onnx"
         quantize(whole, target / f"{name}.int8.onnx")
         whole.unlink()
-
-
-def quantize(source: Path, target: Path) -> None:
-    """Weights in 8 bits, activations as they come.
-
-    One scale a column: with one a matrix the decoder was seen to loop on speech that it otherwise reads. Seven of the
-    eight bits: processors without VNNI overflow on sums of full ones (ONNX Runtime, "Quantize ONNX models").
-    """
-    quantize_dynamic(
-        source,
-        target,
-        op_types_to_quantize=["MatMul"],
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,
-    )
 
 
 def export(source: Path, target: Path, *, fold: bool) -> None:

@@ -231,6 +231,21 @@ def test_a_recipe_that_fails_in_its_process_says_why(tmp_path):
         convert("wespeaker-resnet34", tmp_path, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("missing", "recipe", "extra"),
+    [("onnx", "wespeaker-resnet34", "models"), ("onnxruntime", "whisper-int8", "cpu")],
+)
+def test_what_a_recipe_needs_is_named_with_the_extra_that_brings_it(tmp_path, missing, recipe, extra):
+    # None in sys.modules is a package that is not installed.
+    runs = (
+        f"import runpy, sys; sys.modules[{missing!r}] = None; sys.argv[1:] = [{recipe!r}, {str(tmp_path)!r}, 'target']; "
+        "runpy.run_module('serving.models.conversion', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", runs], capture_output=True, text=True, check=False)
+    assert done.stderr.startswith(f"the package {missing}")
+    assert done.stderr.endswith(f"is missing: pip install 'duoscribe[{extra}]'\n")
+
+
 def test_the_store_itself_imports_neither_torch_nor_onnx():
     found = subprocess.run(
         [
