@@ -48,6 +48,6 @@ def test_more_tokens_than_frames_share_frames() -> None:
 
 
 def test_a_batch_larger_than_is_warped_together_stays_in_order() -> None:
-    costs = np.random.default_rng(0).normal(size=(40, 20, 6)).astype(np.float32)
-    frames, tokens = np.full(40, 20), np.full(40, 6)
+    costs = np.random.default_rng(0).normal(size=(80, 20, 6)).astype(np.float32)
+    frames, tokens = np.full(80, 20), np.full(80, 6)
     assert first_frames(costs, frames, tokens).tolist() == [reference(row.T) for row in costs]

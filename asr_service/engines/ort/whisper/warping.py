@@ -12,7 +12,7 @@ from asr_service.engines.ort.stages import Floats, Integers
 Flags = npt.NDArray[np.bool_]
 
 # Utterances that are warped together: so many that NumPy works, so few that a processor's cache holds them.
-_TOGETHER = 16
+_TOGETHER = 32
 
 
 def first_frames(costs: Floats, frames: Integers, tokens: Integers) -> Integers:
