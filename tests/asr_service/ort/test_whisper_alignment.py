@@ -3,7 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_service.engines.ort.graphs.builder import FLOAT, INT64, Graph
@@ -34,6 +34,7 @@ def peaked(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(1, WINDOW), st.integers(0, 6)), min_size=1, max_size=4),
     seed=st.integers(0, 2**16),

@@ -1,7 +1,7 @@
 """Dynamic time warping of many utterances at once, against one place after the other."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_service.engines.ort.stages import Floats
@@ -21,6 +21,7 @@ def batches(draw: st.DrawFn) -> list[Floats]:
     ]
 
 
+@settings(deadline=None)
 @given(batches())
 def test_each_utterance_is_warped_as_if_alone(batch: list[Floats]) -> None:
     frames, tokens = (np.array([costs.shape[axis] for costs in batch]) for axis in (0, 1))
