@@ -53,6 +53,25 @@ class Placement:
         return self.providers[0][0]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a float32 tensor, which must live as long."""
+
+    tensor: OrtValue
+    first: int
+    count: int
+
+    @property
+    def shape(self) -> list[int]:
+        return [self.count, *self.tensor.shape()[1:]]
+
+    @property
+    def address(self) -> int:
+        row_bytes = np.dtype(np.float32).itemsize * int(np.prod(self.tensor.shape()[1:]))
+        address: int = self.tensor.data_ptr() + self.first * row_bytes
+        return address
+
+
 class _StrictSession(onnxruntime.InferenceSession):  # type: ignore[misc]  # it has no types
     """Without the base class's habit of printing an error and going on with another provider, at creation and in runs.
 
@@ -94,9 +113,12 @@ class Session:
         inputs: Mapping[str, Array | OrtValue],
         *,
         keep: Collection[str] = (),
+        into: Mapping[str, "Rows"] | None = None,
         options: RunOptions | None = None,
     ) -> dict[str, OrtValue]:
         """All outputs by name. Those in `keep` stay on the session's device, the others come to the host.
+
+        Those in `into` are written there, float32 on the session's device, and must be as large as the rows are.
 
         Raises Unavailable where the device's memory does not suffice, Stopped where `options` told it to terminate.
         """
@@ -111,14 +133,25 @@ class Session:
                 binding.bind_cpu_input(name, value)
             else:
                 binding.bind_ortvalue_input(name, value)
+        device, device_id = self.placement.device, self.placement.device_id
         for name in self.outputs:
-            if name in keep:
-                binding.bind_output(name, self.placement.device, self.placement.device_id)
+            if into and name in into:
+                rows = into[name]
+                binding.bind_output(name, device, device_id, np.float32, rows.shape, rows.address)
+            elif name in keep:
+                binding.bind_output(name, device, device_id)
             else:
                 binding.bind_output(name, "cpu")
         with _running():
             self._session.run_with_iobinding(binding, options)
         return dict(zip(self.outputs, binding.get_outputs(), strict=True))
+
+    def empty(self, shape: Sequence[int]) -> OrtValue:
+        """A float32 tensor on the session's device, its values not set. Raises Unavailable where memory does not suffice."""
+        with _running():
+            return OrtValue.ortvalue_from_shape_and_type(
+                list(shape), np.float32, self.placement.device, self.placement.device_id
+            )
 
     def finish_trace(self) -> Path:
         """The file that says what ran where since the session was made with `trace`."""

@@ -10,8 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from asr_service.engines.base import NEVER, Stop, Stopped
+from asr_service.engines.ort.graphs.builder import FLOAT, Graph
 from asr_service.engines.ort.runtime import (
     Placement,
+    Rows,
     Session,
     _StrictSession,
     load_failure,
@@ -155,3 +157,16 @@ def test_a_trace_says_what_ran_where(tmp_path: Path) -> None:
     trace = session.finish_trace()
     assert trace.parent == tmp_path
     assert "CPUExecutionProvider" in trace.read_text()
+
+
+def test_parts_of_a_batch_are_written_into_one_tensor(tmp_path: Path) -> None:
+    graph = Graph("doubled")
+    x = graph.input("x", FLOAT, ("rows", 3))
+    graph.output("y", graph.op("Mul", x, graph.floats(2.0)), FLOAT, ("rows", 3))
+    graph.save(tmp_path / "doubled.onnx")
+    session = Session(tmp_path / "doubled.onnx", Placement())
+    batch = np.arange(15, dtype=np.float32).reshape(5, 3)
+    whole = session.empty((5, 3))
+    for first, count in ((0, 2), (2, 3)):
+        session.run({"x": batch[first : first + count]}, into={"y": Rows(whole, first, count)})
+    np.testing.assert_array_equal(whole.numpy(), 2 * batch)
