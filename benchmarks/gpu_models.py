@@ -1,0 +1,65 @@
+"""Models of true size with random weights that decode like trained ones, for measuring speed on a GPU.
+
+    python -m benchmarks.gpu_models FOLDER [MODEL …]
+
+writes each into a folder of its name, in the layout that sherpa-onnx's and icefall's scripts export. Needs PyTorch; with a
+GPU it takes a minute, without one many.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from tools.networks import conformer, fastconformer, prediction, stateless
+from tools.networks.icefall_export import export_transducer
+from tools.networks.icefall_models import transducer as icefall_transducer
+from tools.networks.nemo_export import export_for_sherpa_onnx
+from tools.networks.nemo_models import transducer as nemo_transducer
+
+
+def fastconformer_tdt(folder: Path) -> None:
+    """Parakeet-TDT 0.6B v3's sizes: 24 layers, 1,024 wide, 8,193 tokens, 5 durations."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = nemo_transducer(
+        fastconformer.PARAKEET_0_6B, prediction.PARAKEET_TDT_0_6B_V3, device=device, rate=3.3
+    )
+    for network in (model.encoder, model.prediction, model.joint):
+        network.cpu()
+    export_for_sherpa_onnx(model, folder)
+
+
+def conformer_transducer(folder: Path) -> None:
+    """Conformer as icefall has it for LibriSpeech: 12 layers, 512 wide, stateless decoder, 500 tokens."""
+    export_transducer(
+        icefall_transducer(lambda: conformer.Conformer(conformer.LIBRISPEECH), stateless.LIBRISPEECH), folder
+    )
+
+
+MODELS: Mapping[str, Callable[[Path], None]] = {
+    "fastconformer-tdt-0.6b": fastconformer_tdt,
+    "conformer-transducer": conformer_transducer,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("models", nargs="*", default=list(MODELS), choices=list(MODELS), metavar="MODEL")
+    arguments = parser.parse_args()
+    for name in arguments.models:
+        folder = arguments.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        begun = time.monotonic()
+        MODELS[name](folder)
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        print(f"{name}: {size / 2**20:.0f} MiB in {time.monotonic() - begun:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
