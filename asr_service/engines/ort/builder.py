@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from asr_service.engines.ort.devices import look
 from asr_service.engines.ort.finished import finished_graph, left_over, nodes_by_provider
 from asr_service.engines.ort.gate import Reference
 from asr_service.engines.ort.network import Network
@@ -158,6 +159,8 @@ class Builder:
 def main() -> None:
     _end_with_parent()
     say = _claim_stdout()
+    # It loads the libraries that came as packages, which sessions do not find by themselves.
+    look()
     order = read_order(json.load(sys.stdin))
     # Heavy, and of no use to the process that only reads reports.
     from asr_service.engines.ort.families import network  # noqa: PLC0415

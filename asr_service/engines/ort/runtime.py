@@ -24,10 +24,15 @@ _OUT_OF_MEMORY = (
     *("could not build execution context", "failed to create context"),
 )
 _BROKEN_ENGINE = ("deserialize engine", "ep context", "engine cache")
+_MISSING_LIBRARY = ("cannot open shared object", "failed to load library", "please install")
 _WRONG_OPTION = ("provider option",)
 # A profile names inputs of the encoder; TensorRT takes it only where its part begins with those.
 _TAKEN_IN_PARTS = ("provide all the dynamic shape inputs",)
 _TERMINATED = "terminate flag"
+_LIBRARY_IS_MISSING = (
+    "a library of CUDA, cuDNN or TensorRT is missing or of another version, and ONNX Runtime's own log line above names it; "
+    "install the extra gpu-cu12 or gpu-cu13 whole, or set LD_LIBRARY_PATH"
+)
 _ERRORS_ONLY = 3
 # Characters of a native library's message that are worth repeating.
 _SHOWN = 300
@@ -197,8 +202,7 @@ def _require_provider(placement: Placement, got: Sequence[str]) -> None:
     """ONNX Runtime goes on with the next provider where one's library cannot be loaded, and only its log says so."""
     if got[0] != placement.provider:
         raise ModelUnavailable(
-            f"ONNX Runtime runs the model on {got[0]} instead of {placement.provider}: a library of CUDA, cuDNN or TensorRT "
-            "is missing or of another version, and its own log line above names it; install the one that it names"
+            f"ONNX Runtime runs the model on {got[0]} instead of {placement.provider}: {_LIBRARY_IS_MISSING}"
         )
 
 
@@ -227,6 +231,8 @@ def load_failure(name: str, placement: Placement, words: str) -> str:
             f"TensorRT cannot read the engine {name} ({said}); run `duoscribe engines check`, then "
             "`duoscribe engines build` for what it finds broken"
         )
+    if _is(said, _MISSING_LIBRARY):
+        return f"ONNX Runtime cannot load {placement.provider}: {_LIBRARY_IS_MISSING}"
     if _is(said, _WRONG_OPTION):
         return f"ONNX Runtime does not take an option ({said}); correct --provider-option"
     if _is(said, _TAKEN_IN_PARTS):

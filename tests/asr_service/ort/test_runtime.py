@@ -125,6 +125,26 @@ def test_a_corrupt_engine_is_told_with_the_commands() -> None:
     assert "`duoscribe engines check`" in told
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "/onnxruntime_src/x.cc:456 void Register() Please install TensorRT libraries as mentioned in the requirements",
+        "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.11: cannot open shared object",
+    ],
+)
+def test_a_missing_library_is_told_with_the_extras(words: str) -> None:
+    told = load_failure("encoder.onnx", ON_TENSORRT, words)
+    assert told.startswith(
+        "ONNX Runtime cannot load TensorrtExecutionProvider: a library of CUDA, cuDNN or TensorRT"
+    )
+    assert "gpu-cu12 or gpu-cu13" in told
+
+
+def test_an_encoder_that_tensorrt_takes_in_parts_is_told() -> None:
+    words = "User needs to provide all the dynamic shape inputs with associated profiles if they want to explicitly set"
+    assert "TensorRT takes only parts of encoder.onnx" in load_failure("encoder.onnx", ON_TENSORRT, words)
+
+
 def test_what_cannot_be_explained_is_repeated_in_one_line() -> None:
     told = load_failure("encoder.onnx", ON_CUDA, "cuDNN is unwell\nstack trace\n…")
     assert told == (
