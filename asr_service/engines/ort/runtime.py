@@ -1,6 +1,5 @@
 """ONNX Runtime sessions: the provider that was asked for or none, tensors that stay where they were computed."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,29 +12,12 @@ import onnxruntime
 from onnxruntime import OrtValue, RunOptions
 
 from asr_service.engines.base import Stop, Stopped
+from asr_service.engines.ort.failures import MISSING_LIBRARY, is_out_of_memory, is_terminated, load_failure
 from serving.errors import DuoscribeError, ModelUnavailable, Unavailable
 
 Array = npt.NDArray[Any]
 
-# How CUDA, its libraries, TensorRT and ONNX Runtime's arena say that the GPU is full.
-_OUT_OF_MEMORY = (
-    *("out of memory", "failed to allocate memory", "available memory of", "alloc_failed", "bad_alloc"),
-    # TensorRT's only words for it.
-    *("could not build execution context", "failed to create context"),
-)
-_BROKEN_ENGINE = ("deserialize engine", "ep context", "engine cache")
-_MISSING_LIBRARY = ("cannot open shared object", "failed to load library", "please install")
-_WRONG_OPTION = ("provider option",)
-# A profile names inputs of the encoder; TensorRT takes it only where its part begins with those.
-_TAKEN_IN_PARTS = ("provide all the dynamic shape inputs",)
-_TERMINATED = "terminate flag"
-_LIBRARY_IS_MISSING = (
-    "a library of CUDA, cuDNN or TensorRT is missing or of another version, and ONNX Runtime's own log line above names it; "
-    "install the extra gpu-cu12 or gpu-cu13 whole, or set LD_LIBRARY_PATH"
-)
 _ERRORS_ONLY = 3
-# Characters of a native library's message that are worth repeating.
-_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -202,7 +184,7 @@ def _require_provider(placement: Placement, got: Sequence[str]) -> None:
     """ONNX Runtime goes on with the next provider where one's library cannot be loaded, and only its log says so."""
     if got[0] != placement.provider:
         raise ModelUnavailable(
-            f"ONNX Runtime runs the model on {got[0]} instead of {placement.provider}: {_LIBRARY_IS_MISSING}"
+            f"ONNX Runtime runs the model on {got[0]} instead of {placement.provider}: {MISSING_LIBRARY}"
         )
 
 
@@ -215,31 +197,9 @@ def _loading(model: Path | bytes, placement: Placement) -> Iterator[None]:
     except DuoscribeError:
         raise
     except Exception as error:
-        raise ModelUnavailable(load_failure(name, placement, str(error))) from error
-
-
-def load_failure(name: str, placement: Placement, words: str) -> str:
-    """What the words of a native library mean for whoever operates the service."""
-    said = _first_line(words)
-    if _is(said, _OUT_OF_MEMORY):
-        return (
-            f"GPU {placement.device_id} has too little free memory for {name} ({said}); free some of it, choose another GPU "
-            "with --device-id, or smaller batches with --profile"
-        )
-    if _is(said, _BROKEN_ENGINE):
-        return (
-            f"TensorRT cannot read the engine {name} ({said}); run `duoscribe engines check`, then "
-            "`duoscribe engines build` for what it finds broken"
-        )
-    if _is(said, _MISSING_LIBRARY):
-        return f"ONNX Runtime cannot load {placement.provider}: {_LIBRARY_IS_MISSING}"
-    if _is(said, _WRONG_OPTION):
-        return f"ONNX Runtime does not take an option ({said}); correct --provider-option"
-    if _is(said, _TAKEN_IN_PARTS):
-        return f"TensorRT takes only parts of {name}, which no profile describes; run the model with --provider cuda"
-    if placement.device == "cpu":
-        return f"ONNX Runtime cannot load {name} ({said}); fetch the model again"
-    return f"{placement.provider} cannot load {name} ({said}); fetch the model again, or choose another --provider"
+        raise ModelUnavailable(
+            load_failure(name, placement.provider, placement.device_id, str(error))
+        ) from error
 
 
 @contextmanager
@@ -247,22 +207,11 @@ def _running() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = str(error)
-        if _TERMINATED in said:
+        if is_terminated(str(error)):
             raise Stopped from error
-        if _is(said, _OUT_OF_MEMORY):
+        if is_out_of_memory(str(error)):
             raise Unavailable(
                 "the recognition service has too little memory for this batch; its operator must free some, or lower "
                 "its batches with --profile"
             ) from error
         raise
-
-
-def _is(said: str, signs: Sequence[str]) -> bool:
-    return any(sign in said.lower() for sign in signs)
-
-
-def _first_line(words: str) -> str:
-    """Without the error's number and name: "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model …"."""
-    lines = words.strip().splitlines() or ["it does not say why"]
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", lines[0])[:_SHOWN]

@@ -16,13 +16,11 @@ from asr_service.engines.ort.runtime import (
     Rows,
     Session,
     _StrictSession,
-    load_failure,
     stoppable,
 )
 from serving.errors import ModelUnavailable
 
 ON_CUDA = Placement((("CUDAExecutionProvider", {}),), "cuda", device_id=1)
-ON_TENSORRT = Placement((("TensorrtExecutionProvider", {}),), "cuda", device_id=1)
 
 
 def model(*nodes: onnx.NodeProto) -> bytes:
@@ -94,62 +92,6 @@ def test_onnxruntime_does_not_go_on_with_another_provider_by_itself() -> None:
     session = _StrictSession(DOUBLING, providers=["CPUExecutionProvider"])
     session.enable_fallback()
     assert not session._enable_fallback
-
-
-def test_a_wrong_option_of_a_provider_is_told() -> None:
-    told = load_failure("encoder.onnx", ON_TENSORRT, 'Unknown provider option: "trt_fp61_enable".')
-    assert told == (
-        'ONNX Runtime does not take an option (Unknown provider option: "trt_fp61_enable".); correct --provider-option'
-    )
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "CUDA failure 2: out of memory ; GPU=0 ; hostname=h",
-        "/onnxruntime_src/bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 2147483648",
-        "[ONNXRuntimeError] : 11 : EP_FAIL : TensorRT EP could not build execution context for fused node: encoder_0",
-        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
-    ],
-)
-def test_a_full_gpu_is_told_as_such(words: str) -> None:
-    told = load_failure("encoder.onnx", ON_TENSORRT, words)
-    assert told.startswith("GPU 1 has too little free memory for encoder.onnx (")
-    assert "--device-id" in told
-
-
-def test_a_corrupt_engine_is_told_with_the_commands() -> None:
-    words = "[ONNXRuntimeError] : 11 : EP_FAIL : TensorRT EP could not deserialize engine from cache: /c/encoder.engine"
-    told = load_failure("context.onnx", ON_TENSORRT, words)
-    assert "(TensorRT EP could not deserialize engine from cache: /c/encoder.engine)" in told
-    assert "`duoscribe engines check`" in told
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "/onnxruntime_src/x.cc:456 void Register() Please install TensorRT libraries as mentioned in the requirements",
-        "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.11: cannot open shared object",
-    ],
-)
-def test_a_missing_library_is_told_with_the_extras(words: str) -> None:
-    told = load_failure("encoder.onnx", ON_TENSORRT, words)
-    assert told.startswith(
-        "ONNX Runtime cannot load TensorrtExecutionProvider: a library of CUDA, cuDNN or TensorRT"
-    )
-    assert "gpu-cu12 or gpu-cu13" in told
-
-
-def test_an_encoder_that_tensorrt_takes_in_parts_is_told() -> None:
-    words = "User needs to provide all the dynamic shape inputs with associated profiles if they want to explicitly set"
-    assert "TensorRT takes only parts of encoder.onnx" in load_failure("encoder.onnx", ON_TENSORRT, words)
-
-
-def test_what_cannot_be_explained_is_repeated_in_one_line() -> None:
-    told = load_failure("encoder.onnx", ON_CUDA, "cuDNN is unwell\nstack trace\n…")
-    assert told == (
-        "CUDAExecutionProvider cannot load encoder.onnx (cuDNN is unwell); fetch the model again, or choose another --provider"
-    )
 
 
 def test_a_run_ends_soon_after_its_stop_is_set() -> None:
