@@ -120,6 +120,8 @@ class AsrConfig(ServerConfig):
     def __post_init__(self) -> None:
         if 0 < self.window_seconds < 1:
             raise ValueError(f"window_seconds must be 0 or at least 1, is {self.window_seconds:g}")
+        if self.engine == "sherpa" and self.provider in {"cuda", "tensorrt"}:
+            raise ValueError(f"sherpa runs on CPUs alone: for provider {self.provider} choose engine ort")
         parse_all(self.profile)
         parse_options(self.provider_option)
 
@@ -135,6 +137,10 @@ class AsrConfig(ServerConfig):
             self.build_engines,
             options=parse_options(self.provider_option),
         )
+
+    @property
+    def engine_name(self) -> Literal["sherpa", "ort"]:
+        return "ort" if self.engine == "ort" else "sherpa"
 
     @property
     def model_precision(self) -> Literal["int8", "fp32"]:

@@ -36,10 +36,18 @@ class LoadedModels:
 
 def load_models(config: AsrConfig, store: ModelStore) -> LoadedModels:
     """Blocks for seconds. Raises ModelUnavailable."""
-    engine = engines.load(store.path(config.model), precision=config.model_precision, threads=config.threads)
+    recognition = store.info(config.model, role=RECOGNITION.name)
+    engine = engines.load(
+        store.path(config.model),
+        precision=config.model_precision,
+        threads=config.threads,
+        engine=config.engine_name,
+        settings=config.ort,
+        name=config.model,
+        fingerprint=recognition.fingerprint,
+    )
     detector = silero(store.path(VOICE_ACTIVITY.default) / _VAD_FILE, config.vad)
     detector().accept(np.zeros(SAMPLE_RATE, np.float32))
-    recognition = store.info(config.model, role=RECOGNITION.name)
     activity = store.info(VOICE_ACTIVITY.default, role=VOICE_ACTIVITY.name)
     recognition.engine, recognition.provider = engine.info.engine, engine.info.provider
     activity.engine, activity.provider = ENGINE, "cpu"

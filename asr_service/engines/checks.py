@@ -52,7 +52,8 @@ _OPTIONAL_NUMBERS: dict[Family, tuple[tuple[str, str], ...]] = {
 }
 _NEMO_NORMALIZATIONS = frozenset({"", "NA", "per_feature"})
 _MEL_BINS = 80
-_CTC_BLANKS = frozenset({b"<blk>", b"<eps>", b"<blank>"})
+CTC_BLANKS = (b"<blk>", b"<eps>", b"<blank>")
+"""In the order in which sherpa-onnx looks for them."""
 
 
 def check(layout: ModelLayout) -> None:
@@ -176,7 +177,7 @@ def _check_tokens(layout: ModelLayout, table: dict[int, bytes]) -> None:
         expected = int(layout.headers["encoder"].metadata["vocab_size"]) + 1
         if len(table) != expected or table.get(expected - 1) != b"<blk>":
             raise _wrong_tokens(layout, f"must hold {expected} tokens with <blk> last, holds {len(table)}")
-    elif layout.family in {"nemo-ctc", "zipformer-ctc"} and not symbols & _CTC_BLANKS:
+    elif layout.family in {"nemo-ctc", "zipformer-ctc"} and symbols.isdisjoint(CTC_BLANKS):
         raise _wrong_tokens(layout, "must hold <blk>, <eps> or <blank>")
     elif layout.family == "paraformer" and b"</s>" not in symbols:
         raise _wrong_tokens(layout, "must hold </s>")

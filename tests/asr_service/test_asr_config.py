@@ -102,8 +102,16 @@ def test_a_mistyped_option_of_the_engine_is_refused(flag: str, value: str, told:
     assert told in result.output
 
 
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_sherpa_onnx_cannot_be_told_to_use_a_gpu(provider: str) -> None:
+    result = CliRunner().invoke(main, ["--provider", provider])
+    assert result.exit_code == 2
+    assert f"for provider {provider} choose engine ort" in result.output
+
+
 def test_the_engine_on_onnxruntime_is_told_what_the_flags_say() -> None:
     config = AsrConfig(
+        engine="ort",
         provider="tensorrt",
         device_id=1,
         threads=2,

@@ -34,7 +34,7 @@ class Signature:
     """Feature frames for each encoder frame; the last one may have fewer."""
 
     @classmethod
-    def of(cls, header: OnnxHeader, *, time_axis: Axis, time_axis_out: Axis, subsampling: int) -> "Signature":
+    def of(cls, header: OnnxHeader, time_axis: Axis, time_axis_out: Axis, subsampling: int) -> "Signature":
         """By position, as sherpa-onnx reads them: exporters do not agree on names."""
         features, lengths, *_ = header.inputs
         frames_out, *more = header.outputs
@@ -56,20 +56,24 @@ def encode(
     """Runs a batch that `features.stacked` made; what comes of its frames stays on the session's device."""
     inputs = signature.inputs(features, lengths)
     outputs = session.run(inputs, keep=session.outputs.keys() - {signature.lengths_out}, options=options)
-    return Encoded(outputs, encoded_lengths(signature, outputs, lengths))
-
-
-def encoded_lengths(signature: Signature, outputs: Mapping[str, OrtValue], lengths: Integers) -> Integers:
-    """Encoder frames that hold something, of so many feature frames; as the model says, if it does."""
     if signature.lengths_out is None:
         # Strided convolutions give a frame to whatever is left at the end.
-        return -(-lengths // signature.subsampling)
-    said: Integers = outputs[signature.lengths_out].numpy().astype(np.int64)
-    return said
+        return Encoded(outputs, -(-lengths // signature.subsampling))
+    return Encoded(outputs, unpadded_lengths(signature, outputs))
 
 
-def first_row(signature: Signature, encoded: Encoded) -> Floats:
-    """What the encoder gave for the first utterance, without its padding: (frames, width)."""
+def unpadded_lengths(signature: Signature, outputs: Mapping[str, OrtValue]) -> Integers:
+    """Encoder frames that hold something: what the model says, or where it does not, all that there are."""
+    if signature.lengths_out is not None:
+        said: Integers = outputs[signature.lengths_out].numpy().astype(np.int64)
+        return said
+    shape = outputs[signature.frames_out].shape()
+    return np.full(shape[0], shape[signature.time_axis_out], np.int64)
+
+
+def rows(signature: Signature, encoded: Encoded) -> list[Floats]:
+    """What the encoder gave for each utterance, without its padding: (frames, width)."""
     batch = encoded.outputs[signature.frames_out].numpy()
-    row: Floats = batch[0] if signature.time_axis_out == 1 else batch[0].T
-    return row[: encoded.lengths[0]]
+    if signature.time_axis_out == 2:
+        batch = batch.transpose(0, 2, 1)
+    return [row[:length] for row, length in zip(batch, encoded.lengths, strict=True)]

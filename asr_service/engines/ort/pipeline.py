@@ -45,7 +45,7 @@ class Pipeline:
         pool: Executor,
         fixed_shapes: bool,
     ) -> None:
-        """Features are computed in `pool`. `fixed_shapes`: batches are as long as `lengths` says, whoever is in them."""
+        """Features are computed in `pool`. `fixed_shapes`: batches are as long as their bucket, whoever is in them."""
         self._front_end = front_end
         self._signature = signature
         self._lanes = lanes
@@ -63,7 +63,7 @@ class Pipeline:
     def recognize(self, batch: Sequence[Speech], options: RunOptions | None = None) -> list[Recognition]:
         """Of utterances of one bucket, as many as may be. Raises what sessions raise."""
         longest = max(self._lengths.padded(_length(speech)) for speech in batch)
-        samples = [self._extended(speech.samples) for speech in batch]
+        samples = [_extended(speech.samples) for speech in batch]
         return [
             recognition
             for part in _parts(samples, self._lanes.split(len(batch), longest))
@@ -84,9 +84,9 @@ class Pipeline:
         found = self._decoder.search(encoded, options)
         return recognitions(found, self._decoder.texts, self._decoder.frame_seconds)[: len(batch)]
 
-    def _extended(self, samples: Samples) -> Samples:
-        wanted = self._lengths.extended(max(len(samples), MIN_SAMPLES))
-        return np.pad(samples, (0, wanted - len(samples))) if wanted > len(samples) else samples
+
+def _extended(samples: Samples) -> Samples:
+    return np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))
 
 
 def _length(speech: Speech) -> int:

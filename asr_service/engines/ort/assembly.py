@@ -1,0 +1,106 @@
+"""Makes an engine of a model's folder: where to run it, its sessions, and a first run of all of it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from asr_service.engines.base import EngineInfo, Speech
+from asr_service.engines.checks import check
+from asr_service.engines.layout import Precision, detect
+from asr_service.engines.ort.build import Tell
+from asr_service.engines.ort.devices import Installation
+from asr_service.engines.ort.engine import OrtEngine
+from asr_service.engines.ort.families import plan
+from asr_service.engines.ort.lanes import Lanes
+from asr_service.engines.ort.plan import Opened
+from asr_service.engines.ort.profiles import Profiles
+from asr_service.engines.ort.recipe import Recipe
+from asr_service.engines.ort.runtime import Session
+from asr_service.engines.ort.settings import Settings
+from asr_service.engines.ort.shelf import LoadedEngine, Shelf
+from asr_service.engines.ort.site import Site
+from asr_service.engines.ort.source import Source
+from asr_service.engines.traits import TRAITS
+from serving import logs
+from serving.cores import cores
+from serving.times import SAMPLE_RATE
+
+# GPUs have a batch's features computed, and copied, while they work on another.
+_PARALLEL_ON_GPU = 2
+
+_log = logs.get_logger(__name__)
+
+
+def open_engine(
+    source: Source, precision: Precision, settings: Settings, installation: Installation
+) -> OrtEngine:
+    """Loads and warms a model. Blocks for seconds, with `settings.build` for minutes. Raises ModelUnavailable.
+
+    `precision` is for CPUs: on GPUs the fp32 files of a folder that holds both are taken.
+    """
+    full = detect(source.directory, "fp32")
+    check(full)
+    shelf = Shelf(plan(full).network(), settings, installation, source.name, source.fingerprint)
+    choice = shelf.choose(list(full.files.values()))
+    layout = detect(source.directory, precision) if choice.provider == "cpu" else full
+    check(layout)
+    pool = ThreadPoolExecutor(cores(), thread_name_prefix="features")
+    return _opened(Site(layout, choice, settings, installation, pool), shelf)
+
+
+def _opened(site: Site, shelf: Shelf) -> OrtEngine:
+    model = plan(site.layout)
+    built = shelf.open(site.choice, _told) if site.choice.provider == "tensorrt" else []
+    lanes = _on_tensorrt(built) if built else Lanes.one(site.profiles, Session(model.encoder, site.placement))
+    opened = model.open(site, lanes)
+    for loaded in built:
+        _judge(loaded, opened)
+    findings = [loaded.record.finding for loaded in built]
+    engine = OrtEngine(opened.recognizer, _info(site, lanes.profiles, opened, findings))
+    _warm(engine, site)
+    return engine
+
+
+def _told(recipe: Recipe) -> Tell:
+    return lambda stage: _log.info("TensorRT engine", engine=recipe.name, stage=stage)
+
+
+def _on_tensorrt(built: list[LoadedEngine]) -> Lanes:
+    profiles = Profiles(tuple(engine.profile for engine in built))
+    return Lanes(profiles, {engine.profile: engine.session for engine in built})
+
+
+def _judge(loaded: LoadedEngine, opened: Opened) -> None:
+    outputs = loaded.session.run(loaded.inputs, keep=loaded.session.outputs)
+    figures = loaded.judge(outputs, opened.token_ids(outputs))
+    _log.info("TensorRT computes what the CPU does", profile=str(loaded.profile), figures=str(figures))
+
+
+def _info(site: Site, profiles: Profiles, opened: Opened, findings: list[str]) -> EngineInfo:
+    family = site.layout.family
+    traits = TRAITS[family]
+    return EngineInfo(
+        family=family,
+        engine=f"onnxruntime {site.installation.onnxruntime}",
+        provider=site.choice.provider,
+        languages=opened.languages,
+        measures_time=opened.measures_time,
+        times_drift=family == "whisper",
+        has_confidence=True,
+        preferred_seconds=min(traits.preferred_seconds, profiles.max_seconds),
+        max_seconds=min(traits.max_seconds, profiles.max_seconds),
+        max_batch=profiles.max_rows if opened.rows_are_independent else 1,
+        parallel=_PARALLEL_ON_GPU if site.on_gpu else 0,
+        provider_reason="; ".join([site.choice.reason, *filter(None, findings)]),
+    )
+
+
+def _warm(engine: OrtEngine, site: Site) -> None:
+    """Grows arenas before the first caller waits for it: on GPUs to the largest batches, to fail now or never."""
+    if not site.on_gpu:
+        engine.recognize([Speech(np.zeros(SAMPLE_RATE, np.float32))])
+        return
+    for profile in site.profiles.all:
+        seconds = min(profile.seconds.max, engine.info.max_seconds)
+        speech = Speech(np.zeros(round(seconds * SAMPLE_RATE), np.float32))
+        engine.recognize([speech] * profile.rows.max)
