@@ -25,18 +25,23 @@ def private_directory() -> Iterator[Path]:
 
 @asynccontextmanager
 async def embedded_services(
-    *, gateway_address: str | None = None, sink: Sink, grace_seconds: float, flags: tuple[str, ...] = ()
+    *,
+    gateway_address: str | None = None,
+    sink: Sink,
+    grace_seconds: float,
+    flags: tuple[str, ...] = (),
+    asr_flags: tuple[str, ...] = (),
 ) -> AsyncIterator[Services]:
     """Run all three until the context ends; the gateway listens on a private socket unless it is given an address.
 
-    `flags` are for each of the three; all else comes from the environment. Raises ServiceDied.
+    `flags` are for each of the three, `asr_flags` for recognition alone; all else comes from the environment. Raises ServiceDied.
     """
     with private_directory() as directory:
         asr, diarization = f"unix:{directory}/asr.sock", f"unix:{directory}/diarization.sock"
         front = gateway_address or f"unix:{directory}/gateway.sock"
         backends = ("--asr", asr, "--diarization", diarization)
         launches = (
-            Launch("asr", "asr_service", ("--address", asr, *flags)),
+            Launch("asr", "asr_service", ("--address", asr, *flags, *asr_flags)),
             Launch("diarization", "diarization_service", ("--address", diarization, *flags)),
             Launch("gateway", "gateway", ("--address", front, *backends, *flags)),
         )

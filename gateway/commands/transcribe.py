@@ -49,6 +49,12 @@ from gateway.rendering.formats import OutputFormat
     help="The input is raw interleaved samples: s16le or f32le, Hz (16000), channels (1), as in s16le:48000:2.",
 )
 @click.option(
+    "--asr-engine",
+    type=click.Choice(["sherpa", "ort"]),
+    help="What recognises speech where the services run here: sherpa-onnx, or ONNX Runtime in batches and on GPUs. "
+    "DUOSCRIBE_ASR_ENGINE chooses without it, else sherpa.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="OUTPUT",
@@ -63,6 +69,7 @@ def transcribe(  # noqa: PLR0917 - click passes by name
     final_only: bool,
     accept_partial: bool,
     raw: RawAudio | None,
+    asr_engine: str | None,
     output: str | None,
 ) -> None:
     """Turn recordings into text that says who spoke.
@@ -92,9 +99,13 @@ def transcribe(  # noqa: PLR0917 - click passes by name
     output_format = OutputFormat(format_name) if format_name else infer_format(output)
     if files.count(STDIN) > 1:
         raise click.UsageError("standard input can be read once only")
+    if server is not None and asr_engine is not None:
+        raise click.UsageError(
+            f"the gateway at {server} has chosen its engine; --asr-engine is for services that run here, without --server"
+        )
     wish = Wish(output_format, speakers, raw, language, final_only, accept_partial)
     try:
         outputs = plan_outputs(files, output, output_format)
     except OutputProblem as error:
         raise click.UsageError(str(error)) from error
-    click.get_current_context().exit(transcribe_files(files, outputs, wish, server))
+    click.get_current_context().exit(transcribe_files(files, outputs, wish, server, asr_engine))

@@ -26,9 +26,13 @@ _FLAGS = ("--log-level", "warning", "--log-format", "console")
 
 
 def transcribe_files(
-    files: Sequence[str], outputs: Sequence[Path | None], wish: Wish, server: str | None
+    files: Sequence[str],
+    outputs: Sequence[Path | None],
+    wish: Wish,
+    server: str | None,
+    asr_engine: str | None,
 ) -> int:
-    """The exit code. A gateway is started for these recordings where no `server` is named."""
+    """The exit code. A gateway is started for these recordings where no `server` is named, with `asr_engine` if one is."""
     jobs = _jobs(files, outputs)
     if not jobs:
         return 1
@@ -36,7 +40,7 @@ def transcribe_files(
     if server is not None:
         code = run(_through(server, batch))
     else:
-        code = run(_embedded(batch)) if _pull_missing_models() else 1
+        code = run(_embedded(batch, asr_engine)) if _pull_missing_models() else 1
     return code or int(len(jobs) < len(files))
 
 
@@ -62,11 +66,14 @@ async def _through(server: str, batch: Batch) -> int:
         return int(await batch.run(client) > 0)
 
 
-async def _embedded(batch: Batch) -> int:
+async def _embedded(batch: Batch, asr_engine: str | None) -> int:
     console = _terminal()
+    asr_flags = ("--engine", asr_engine) if asr_engine else ()
     starting = console.status("starting the services") if console else nullcontext()
     with starting as status:
-        async with embedded_services(sink=_ignore, grace_seconds=_GRACE_SECONDS, flags=_FLAGS) as services:
+        async with embedded_services(
+            sink=_ignore, grace_seconds=_GRACE_SECONDS, flags=_FLAGS, asr_flags=asr_flags
+        ) as services:
             if status:
                 status.stop()
             return await services.while_alive(_through(services.addresses["gateway"], batch))

@@ -186,6 +186,12 @@ async def test_an_address_where_nothing_listens_is_named(shell: Shell, recording
     assert "unix:/nowhere/at-all.sock" in ended.err
 
 
+async def test_a_gateways_engine_cannot_be_chosen(shell: Shell, recording: Path) -> None:
+    ended = await shell.run("transcribe", "--asr-engine", "ort", str(recording))
+    assert ended.code == 2
+    assert f"the gateway at {shell.address} has chosen its engine" in " ".join(ended.err.split())
+
+
 async def test_a_lost_stage_is_told(shell: Shell) -> None:
     ended = await shell.run("transcribe", "--accept-partial", "-", stdin=b"half")
     assert (ended.code, ended.out) == (0, TEXT)
