@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,8 @@ Tell = Callable[[str], None]
 Work = Callable[[Order, Path, Tell], Report]
 
 _BUILDER = (sys.executable, "-P", "-m", "asr_service.engines.ort.builder")
-_LAST_WORDS = 300
+# Characters of standard error that are shown of a process that failed.
+_LAST_WORDS = 4000
 
 
 def build(recipe: Recipe, cache: EngineCache, *, model: str, bounds: Bounds, tell: Tell, work: Work) -> Entry:
@@ -61,24 +63,31 @@ def in_own_process(order: Order, folder: Path, tell: Tell, *, command: Sequence[
         ) as process,
     ):
         try:
-            return _converse(process, order, tell, errors)
+            return _converse(process, order, tell)
+        except ModelUnavailable:
+            # What went wrong in detail only native libraries' own lines say.
+            sys.stderr.write(_tail(errors))
+            raise
         finally:
             # Whoever is interrupted here does not leave a GPU at work.
             process.kill()
 
 
-def _converse(process: "subprocess.Popen[str]", order: Order, tell: Tell, errors: IO[bytes]) -> Report:
+def _converse(process: "subprocess.Popen[str]", order: Order, tell: Tell) -> Report:
     stdin, stdout = process.stdin, process.stdout
     if stdin is None or stdout is None:
         raise RuntimeError("the process was started without pipes")
-    stdin.write(json.dumps(asdict(order)))
-    stdin.close()
+    # One that died before it read its order has said why elsewhere.
+    with suppress(BrokenPipeError), stdin:
+        stdin.write(json.dumps(asdict(order)))
     report: Report | None = None
     for line in stdout:
         report = _heard(json.loads(line), tell) or report
     code = process.wait()
     if code or report is None:
-        raise ModelUnavailable(f"TensorRT's engine could not be built: {_ending(code, errors)}")
+        raise ModelUnavailable(
+            f"TensorRT's engine could not be built: the process that builds ended {_ending(code)}"
+        )
     return report
 
 
@@ -91,12 +100,17 @@ def _heard(message: Mapping[str, Any], tell: Tell) -> Report | None:
     return Report(**message["report"])
 
 
-def _ending(code: int, errors: IO[bytes]) -> str:
-    ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
+def _ending(code: int) -> str:
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
+    return (
+        f"{how}, and its last lines are above; try --provider-option trt_builder_optimization_level=2, or run the model with "
+        "--provider cuda"
+    )
+
+
+def _tail(errors: IO[bytes]) -> str:
     errors.seek(0)
-    lines = errors.read().decode("utf-8", "replace").strip().splitlines()
-    said = f", and said {lines[-1][:_LAST_WORDS]!r}" if lines else ""
-    return f"the process that builds ended {ended}{said}; try --provider-option trt_builder_optimization_level=2, or --provider cuda"
+    return errors.read().decode("utf-8", "replace")[-_LAST_WORDS:]
 
 
 def _record(recipe: Recipe, model: str, report: Report) -> Record:

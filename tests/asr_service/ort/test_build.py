@@ -206,7 +206,7 @@ def test_a_process_tells_its_stages_and_reports(recipe: Recipe, tmp_path: Path) 
     [
         ("import os; os.abort()", r"ended by SIGABRT"),
         ("import os; os.kill(os.getpid(), 11)", r"ended by SIGSEGV"),
-        ("import sys; sys.exit('no CUDA today')", r"ended with status 1, and said 'no CUDA today'"),
+        ("import sys; sys.exit('no CUDA today')", r"ended with status 1, and its last lines are above"),
         ("pass", r"ended with status 0"),
         ("""print('{"error": "GPU 0 is full"}')""", r"could not be built: GPU 0 is full"),
     ],
@@ -216,6 +216,15 @@ def test_however_a_process_ends_this_one_goes_on(
 ) -> None:
     with pytest.raises(ModelUnavailable, match=told):
         in_own_process(order(recipe, tmp_path), tmp_path, lambda _: None, command=talking(text))
+
+
+def test_what_a_failed_process_said_is_shown(
+    recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "import sys; print('libcudnn.so.9: not found', file=sys.stderr); sys.exit(1)"
+    with pytest.raises(ModelUnavailable):
+        in_own_process(order(recipe, tmp_path), tmp_path, lambda _: None, command=talking(text))
+    assert capsys.readouterr().err == "libcudnn.so.9: not found\n"
 
 
 def test_a_process_whose_starter_gives_up_is_ended(recipe: Recipe, tmp_path: Path) -> None:
