@@ -10,14 +10,11 @@ Each model is a folder under $DUOSCRIBE_CACHE (~/.cache/duoscribe) that appears 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from serving.errors import ModelUnavailable
+from serving.models.exclusive import locked, scratch
 from serving.models.integrity import fingerprint, has_contents, has_sizes, read_stamp
 from serving.models.manifest import Entry, load_manifest
 from serving.models.pull import Convert, Progress, Puller, Update, convert, fetch
@@ -107,36 +104,13 @@ class ModelStore:
     def _pull(self, entries: list[Entry], progress: Progress) -> None:
         self.cache_dir.mkdir(parents=True, exist_ok=True)
         waiting = Update(entries[0].name, "waiting for another pull", 0.0)
-        with self._lock(lambda: progress(waiting)), self._work() as work:
+        lock, partial = self.cache_dir / LOCK, self.cache_dir / WORK
+        with locked(lock, lambda: progress(waiting)), scratch(partial) as work:
             puller = Puller(self.cache_dir, work, self._fetch, self._convert, progress)
             for entry in entries:
                 # Another process may have pulled it while this one waited for the lock.
                 if not self._ready(entry, progress):
                     puller.pull(entry)
-
-    @contextmanager
-    def _lock(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        lock = FileLock(self.cache_dir / LOCK)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            on_wait()
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def _work(self) -> Iterator[Path]:
-        work = self.cache_dir / WORK
-        # Under the lock, whatever lies there was left by a process that was killed.
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
     def _ready(self, entry: Entry, progress: Progress) -> bool:
         ready = self.has(entry, thorough=True)

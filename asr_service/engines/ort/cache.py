@@ -18,10 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from asr_service.engines.ort.record import FILE, Identity, Record, read_record
 from serving.errors import ModelUnavailable
+from serving.models.exclusive import locked, scratch
 from serving.models.integrity import Stamp, has_contents, has_sizes, is_content, read_stamp, write_stamp
 from serving.models.store import default_cache_dir
 
@@ -97,21 +96,24 @@ class EngineCache:
         Waits where another process is making it, after calling `on_wait`. `room` is how many bytes the disk must have
         left. Raises ModelUnavailable where the cache cannot be written, and what `fill` raises.
         """
+        folder = self.root / identity.key
+        # Twice: a cache may be read-only for a service, and another process may build while this one waits.
+        if (whole := _whole(folder)) is not None:
+            return whole
         with self._writable(), self._lock(identity.key, on_wait):
-            entry = _entry(self.root / identity.key)
-            if entry.folder.exists() and not entry.problem(thorough=True):
-                return entry
+            if (whole := _whole(folder)) is not None:
+                return whole
             self._require_room(room)
-            with self._work(identity.key) as work:
+            with scratch(self.root / ".partial" / identity.key) as work:
                 self._borrow_timings(identity, work)
                 fill(work).write(work)
                 self._keep_timings(identity, work)
                 write_stamp(
                     work, identity.key, tuple(path.name for path in work.iterdir() if is_content(path))
                 )
-                shutil.rmtree(entry.folder, ignore_errors=True)
-                work.rename(entry.folder)
-        return _entry(entry.folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                work.rename(folder)
+        return _entry(folder)
 
     def remove(self, entry: Entry) -> None:
         """Raises ModelUnavailable where it cannot be, or is being built."""
@@ -166,27 +168,8 @@ class EngineCache:
     def _lock(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
         locks = self.root / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / key)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            on_wait()
-            lock.acquire()
-        try:
+        with locked(locks / key, on_wait):
             yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def _work(self, key: str) -> Iterator[Path]:
-        work = self.root / ".partial" / key
-        # Under the lock, whatever lies there was left by a process that was killed.
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
     def _timings(self, identity: Identity) -> Path:
         circumstances = f"{identity.gpu}\n{identity.driver}\n{identity.tensorrt}"
@@ -202,6 +185,12 @@ class EngineCache:
         for path in work.glob(_TIMINGS):
             # Whoever reads it meanwhile reads the old one or the new one, whole.
             path.rename(folder / f".{os.getpid()}-{path.name}").replace(folder / path.name)
+
+
+def _whole(folder: Path) -> Entry | None:
+    """Read to the last byte."""
+    entry = _entry(folder)
+    return entry if folder.exists() and not entry.problem(thorough=True) else None
 
 
 def _entry(folder: Path) -> Entry:

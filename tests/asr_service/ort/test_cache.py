@@ -79,6 +79,13 @@ def test_what_is_there_and_whole_is_not_made_again(cache: EngineCache) -> None:
     cache.make(IDENTITY, lambda _: pytest.fail("made again"))
 
 
+def test_what_is_there_and_whole_needs_no_cache_that_can_be_written(cache: EngineCache) -> None:
+    made = cache.make(IDENTITY, fill)
+    shutil.rmtree(cache.root / ".locks")
+    (cache.root / ".locks").touch()
+    assert cache.make(IDENTITY, lambda _: pytest.fail("made again")) == made
+
+
 def test_a_missing_engine_is_told_with_what_builds_it(cache: EngineCache) -> None:
     told = refusal(lambda: cache.find(IDENTITY, command=COMMAND))
     assert "no TensorRT engine of encoder.onnx for batches 1:8:32x0.5:10:30 on this machine:" in told
