@@ -19,6 +19,7 @@ from tools.networks.icefall_ctc import Ctc, collapsed
 from tools.networks.icefall_encoder import Encoder
 from tools.networks.listening import babble
 from tools.networks.stateless_greedy import search
+from tools.networks.threads import one_thread
 
 FEATURES = KaldiFeatures()
 TRANSDUCERS: dict[str, Callable[[], Encoder]] = {
@@ -37,8 +38,8 @@ Built = dict[str, Model]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    with icefall_models.one_thread():
+def unthreaded() -> Iterator[None]:
+    with one_thread():
         yield
 
 
