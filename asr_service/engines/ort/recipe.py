@@ -1,11 +1,14 @@
 """What a model's engines are to be on this machine: for each profile the options to build with, and the identity that follows."""
 
+import hashlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from asr_service.engines.onnx_header import read_header
+from asr_service.engines.ort import refining
 from asr_service.engines.ort.devices import Gpu, Installation
 from asr_service.engines.ort.network import Network
 from asr_service.engines.ort.profiles import Profile, defaults
@@ -13,12 +16,10 @@ from asr_service.engines.ort.providers import Request, placement, precompiled, t
 from asr_service.engines.ort.record import Identity
 from asr_service.engines.ort.runtime import Placement
 from asr_service.engines.ort.settings import Settings
-from asr_service.engines.ort.shapes import shape_ranges
+from asr_service.engines.ort.shapes import ShapeRanges, shape_ranges
 from asr_service.engines.ort.weights import weight_bytes
 
 _GIB = 1 << 30
-# How encoders are rewritten before they are built. Another number builds every engine anew: raise it with the rules.
-_REFINING = "1"
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Recipe:
 
     @property
     def room(self) -> int:
-        """Bytes of disk that an engine may take: at most its weights as they are, and some for what lies around it."""
-        return weight_bytes(self.network.encoder) + (64 << 20)
+        """Bytes of disk that a build may take: the encoder rewritten, the engine, and some for what lies around them."""
+        return 2 * weight_bytes(self.network.encoder) + (64 << 20)
 
     def building(self, folder: Path) -> Placement:
         """For the session that builds, or that loads the whole encoder with what was built."""
@@ -58,23 +59,14 @@ def recipes(
     """One for each profile. `fingerprint` is that of the model's folder. Raises ModelUnavailable."""
     inputs = read_header(network.encoder).inputs
     for profile in settings.profiles or defaults(network.family):
-        request = Request(
-            provider="tensorrt",
-            onnxruntime=installation.version,
-            device_id=gpu.index,
-            threads=settings.threads,
-            precision=settings.precision,
-            overrides=settings.options,
-            shapes=shape_ranges(inputs, network.layout, profile),
-            # Attention over a large batch wants gigabytes at once; without them kernels are left out.
-            workspace=max(1, gpu.total // 2 // _GIB) * _GIB,
-        )
+        shapes = shape_ranges(inputs, network.layout, profile)
+        request = _request(settings, installation, gpu, shapes)
         identity = Identity(
             weights=fingerprint,
             encoder=network.encoder.name,
             profile=str(profile),
             options=_deciding(request),
-            refining=_REFINING,
+            refining=rules_revision(Path(refining.__file__).parent),
             gpu=gpu.name,
             compute_capability=".".join(map(str, gpu.compute_capability)),
             driver=gpu.driver,
@@ -82,6 +74,27 @@ def recipes(
             tensorrt=installation.tensorrt,
         )
         yield Recipe(network, profile, identity, request)
+
+
+def _request(settings: Settings, installation: Installation, gpu: Gpu, shapes: ShapeRanges) -> Request:
+    return Request(
+        provider="tensorrt",
+        onnxruntime=installation.version,
+        device_id=gpu.index,
+        threads=settings.threads,
+        precision=settings.precision,
+        overrides=settings.options,
+        shapes=shapes,
+        # Attention over a large batch wants gigabytes at once; without them kernels are left out.
+        workspace=max(1, gpu.total // 2 // _GIB) * _GIB,
+    )
+
+
+@cache
+def rules_revision(folder: Path) -> str:
+    """A hash of the code that rewrites encoders: nobody has to remember that engines of older rules are others."""
+    sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(sources).hexdigest()[:12]
 
 
 def build_command(model: str, settings: Settings) -> str:

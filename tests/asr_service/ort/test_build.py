@@ -26,7 +26,7 @@ from asr_service.engines.ort.cache import EngineCache
 from asr_service.engines.ort.finished import finished_graph
 from asr_service.engines.ort.gate import Reference
 from asr_service.engines.ort.profiles import parse
-from asr_service.engines.ort.recipe import Recipe, build_command, recipes
+from asr_service.engines.ort.recipe import Recipe, build_command, recipes, rules_revision
 from asr_service.engines.ort.runtime import Placement, Session
 from asr_service.engines.ort.settings import Bounds, Settings
 from serving.errors import ModelUnavailable
@@ -259,6 +259,14 @@ def test_what_decides_what_an_engine_is_decides_its_identity(model: Path, change
         for made in recipes(tiny_network(model), settings, INSTALLATION, H200, fingerprint="f00d")
     }
     assert len(keys) == 2
+
+
+def test_an_encoder_rewritten_by_other_rules_is_another_engine(tmp_path: Path) -> None:
+    for name, rules in (("old", "RULES = ()"), ("same", "RULES = ()"), ("new", "RULES = (pad,)")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rules.py").write_text(rules)
+    old, same, new = (rules_revision(tmp_path / name) for name in ("old", "same", "new"))
+    assert old == same != new
 
 
 def test_where_an_engine_lies_and_which_of_two_equal_gpus_runs_it_do_not(model: Path) -> None:
