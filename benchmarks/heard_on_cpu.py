@@ -9,12 +9,13 @@ its default engine. Writes the samples, and beside them a JSON file with the wor
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asr_service import engines
 from asr_service.config import AsrConfig
-from asr_service.engines.base import Speech
+from asr_service.engines.base import Engine, Speech
 from asr_service.listening import Listener
 from asr_service.loading import cut_options
 from asr_service.utterances import Utterance, UtteranceCutter
@@ -36,7 +37,8 @@ def main() -> None:
     parser.add_argument("--model", default="whisper-tiny.en-fp32")
     arguments = parser.parse_args()
     engine = engines.load(ModelStore().path(arguments.model), precision="fp32", threads=cores())
-    samples, heard = {}, {}
+    samples: dict[str, Any] = {}
+    heard: dict[str, dict[str, Any]] = {}
     for recording in (*clips(), sample(), conversation(_CONVERSATION_SECONDS)):
         for number, utterance in enumerate(cut(recording, AsrConfig(), engine)):
             name = f"{recording.name}-{number}"
@@ -53,7 +55,7 @@ def main() -> None:
     print(f"{len(heard)} utterances, {words} words by {engine.info.engine}")
 
 
-def cut(recording: Recording, config: AsrConfig, engine: engines.Engine) -> list[Utterance]:
+def cut(recording: Recording, config: AsrConfig, engine: Engine) -> list[Utterance]:
     detector = silero(ModelStore().path(VOICE_ACTIVITY.default) / "silero_vad.onnx", config.vad)
     listener = Listener(detector(), UtteranceCutter(cut_options(config, engine.info)))
     return [*listener.hear(recording.samples), *listener.finish()]

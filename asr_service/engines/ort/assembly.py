@@ -20,6 +20,7 @@ from asr_service.engines.ort.settings import Settings
 from asr_service.engines.ort.shelf import LoadedEngine, Shelf
 from asr_service.engines.ort.site import Site
 from asr_service.engines.ort.source import Source
+from asr_service.engines.ort.watching import Watch, unwatched
 from asr_service.engines.traits import TRAITS
 from serving import logs
 from serving.cores import cores
@@ -27,16 +28,23 @@ from serving.times import SAMPLE_RATE
 
 # GPUs have a batch's features computed, and copied, while they work on another.
 _PARALLEL_ON_GPU = 2
+# A step of a search costs a GPU nearly the same for any number of rows; the encoder takes them in parts.
+_SEARCHED_AT_ONCE = 128
 
 _log = logs.get_logger(__name__)
 
 
 def open_engine(
-    source: Source, precision: Precision, settings: Settings, installation: Installation
+    source: Source,
+    precision: Precision,
+    settings: Settings,
+    installation: Installation,
+    watch: Watch = unwatched,
 ) -> OrtEngine:
     """Loads and warms a model. Blocks for seconds, with `settings.build` for minutes. Raises ModelUnavailable.
 
-    `precision` is for CPUs: on GPUs the fp32 files of a folder that holds both are taken.
+    `precision` is for CPUs: on GPUs the fp32 files of a folder that holds both are taken. `watch` is told how long the
+    stages of batches take.
     """
     full = detect(source.directory, "fp32")
     check(full)
@@ -45,7 +53,7 @@ def open_engine(
     layout = detect(source.directory, precision) if choice.provider == "cpu" else full
     check(layout)
     pool = ThreadPoolExecutor(cores(), thread_name_prefix="features")
-    return _opened(Site(layout, choice, settings, installation, pool), shelf)
+    return _opened(Site(layout, choice, settings, installation, pool, watch), shelf)
 
 
 def _opened(site: Site, shelf: Shelf) -> OrtEngine:
@@ -89,10 +97,14 @@ def _info(site: Site, profiles: Profiles, opened: Opened, findings: list[str]) -
         has_confidence=True,
         preferred_seconds=min(traits.preferred_seconds, profiles.max_seconds),
         max_seconds=min(traits.max_seconds, profiles.max_seconds),
-        max_batch=profiles.max_rows if opened.rows_are_independent else 1,
+        max_batch=_max_batch(site, profiles) if opened.rows_are_independent else 1,
         parallel=_PARALLEL_ON_GPU if site.on_gpu else 0,
         provider_reason="; ".join([site.choice.reason, *filter(None, findings)]),
     )
+
+
+def _max_batch(site: Site, profiles: Profiles) -> int:
+    return max(profiles.max_rows, _SEARCHED_AT_ONCE) if site.on_gpu else profiles.max_rows
 
 
 def _warm(engine: OrtEngine, site: Site) -> None:

@@ -56,10 +56,15 @@ def encode(
     """Runs a batch that `features.stacked` made; what comes of its frames stays on the session's device."""
     inputs = signature.inputs(features, lengths)
     outputs = session.run(inputs, keep=session.outputs.keys() - {signature.lengths_out}, options=options)
+    return Encoded(outputs, encoded_lengths(signature, outputs, lengths))
+
+
+def encoded_lengths(signature: Signature, outputs: Mapping[str, OrtValue], lengths: Integers) -> Integers:
+    """Encoder frames that hold something, of so many feature frames."""
     if signature.lengths_out is None:
         # Strided convolutions give a frame to whatever is left at the end.
-        return Encoded(outputs, -(-lengths // signature.subsampling))
-    return Encoded(outputs, unpadded_lengths(signature, outputs))
+        return -(-lengths // signature.subsampling)
+    return unpadded_lengths(signature, outputs)
 
 
 def unpadded_lengths(signature: Signature, outputs: Mapping[str, OrtValue]) -> Integers:

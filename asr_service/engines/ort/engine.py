@@ -27,21 +27,21 @@ class OrtEngine:
     """Sees to it that batches are what the recogniser takes, and that they can be stopped."""
 
     def __init__(self, recognizer: Recognizer, info: EngineInfo) -> None:
-        self._recognizer = recognizer
+        self.recognizer = recognizer
         self.info = info
 
     def bucket(self, speech: Speech) -> int:
-        return self._recognizer.bucket(speech)
+        return self.recognizer.bucket(speech)
 
     def padded(self, speech: Speech) -> float:
-        return self._recognizer.padded(speech)
+        return self.recognizer.padded(speech)
 
     def recognize(self, batch: Sequence[Speech], stop: Stop = NEVER) -> list[Recognition]:
         found: dict[int, Recognition] = {}
         with stoppable(stop) as options:
             for places in self._parts(batch):
                 stop.check()
-                part = self._recognizer.recognize([batch[place] for place in places], options)
+                part = self.recognizer.recognize([batch[place] for place in places], options)
                 found.update(zip(places, part, strict=True))
         return [found[place] for place in range(len(batch))]
 

@@ -80,6 +80,7 @@ class FramePlan:
             Decoder(search, texts, 10 / 1000 * self.signature.subsampling),
             pool=site.pool,
             fixed_shapes=site.on_gpu,
+            watch=site.watch,
         )
         return Opened(pipeline, partial(self._token_ids, search), rows_are_independent=company != "none")
 

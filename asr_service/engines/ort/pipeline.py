@@ -1,6 +1,6 @@
 """From speech to tokens for models whose tokens belong to encoder frames: transducers and CTC."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -8,12 +8,14 @@ import numpy as np
 from onnxruntime import RunOptions
 
 from asr_service.engines.base import Recognition, Samples, Speech
-from asr_service.engines.ort.encoder import Signature, encode
+from asr_service.engines.ort.batch_encoder import BatchEncoder
+from asr_service.engines.ort.encoder import Signature
 from asr_service.engines.ort.features import stacked
 from asr_service.engines.ort.lanes import Lanes
 from asr_service.engines.ort.lengths import Lengths
 from asr_service.engines.ort.recognitions import recognitions
-from asr_service.engines.ort.stages import FrontEnd, Search
+from asr_service.engines.ort.stages import Floats, FrontEnd, Integers, Search
+from asr_service.engines.ort.watching import Stopwatch, Watch, unwatched
 from serving.times import SAMPLE_RATE
 
 MIN_SAMPLES = SAMPLE_RATE // 2
@@ -44,15 +46,19 @@ class Pipeline:
         *,
         pool: Executor,
         fixed_shapes: bool,
+        watch: Watch = unwatched,
     ) -> None:
-        """Features are computed in `pool`. `fixed_shapes`: batches are as long as their bucket, whoever is in them."""
+        """Features are computed in `pool`. `fixed_shapes`: batches are as long as their bucket, whoever is in them.
+
+        `watch` is told how long each batch's features, encoder and search took.
+        """
         self._front_end = front_end
-        self._signature = signature
-        self._lanes = lanes
+        self.encoder = BatchEncoder(signature, lanes)
         self._lengths = lengths
         self._decoder = decoder
         self._pool = pool
         self._fixed_shapes = fixed_shapes
+        self._watch = watch
 
     def bucket(self, speech: Speech) -> int:
         return self._lengths.bucket(_length(speech))
@@ -62,27 +68,25 @@ class Pipeline:
 
     def recognize(self, batch: Sequence[Speech], options: RunOptions | None = None) -> list[Recognition]:
         """Of utterances of one bucket, as many as may be. Raises what sessions raise."""
+        watch = Stopwatch(self._watch)
         longest = max(self._lengths.padded(_length(speech)) for speech in batch)
-        samples = [_extended(speech.samples) for speech in batch]
-        return [
-            recognition
-            for part in _parts(samples, self._lanes.split(len(batch), longest))
-            for recognition in self._recognize(part, longest, options)
-        ]
+        features, lengths = self.features([speech.samples for speech in batch], longest)
+        watch.lap("features")
+        encoded = self.encoder(features, lengths, longest, options)
+        watch.lap("encoder")
+        found = self._decoder.search(encoded, options)
+        watch.lap("search")
+        return recognitions(found, self._decoder.texts, self._decoder.frame_seconds)[: len(batch)]
 
-    def _recognize(self, batch: list[Samples], longest: int, options: RunOptions | None) -> list[Recognition]:
-        lane = self._lanes.lane(len(batch), longest)
-        filling = [batch[-1]] * (lane.least_rows - len(batch))
-        features, lengths = stacked(
+    def features(self, batch: Sequence[Samples], longest: int) -> tuple[Floats, Integers]:
+        """As the encoder takes them: of utterances of at most so many samples, with what pads them."""
+        return stacked(
             self._front_end,
-            batch + filling,
+            [_extended(samples) for samples in batch],
             self._pool,
             frames=self._front_end.frames(longest) if self._fixed_shapes else None,
-            channels_first=self._signature.time_axis == 2,
+            channels_first=self.encoder.signature.time_axis == 2,
         )
-        encoded = encode(lane.session, self._signature, features, lengths, options)
-        found = self._decoder.search(encoded, options)
-        return recognitions(found, self._decoder.texts, self._decoder.frame_seconds)[: len(batch)]
 
 
 def _extended(samples: Samples) -> Samples:
@@ -91,10 +95,3 @@ def _extended(samples: Samples) -> Samples:
 
 def _length(speech: Speech) -> int:
     return max(len(speech.samples), MIN_SAMPLES)
-
-
-def _parts(batch: list[Samples], sizes: list[int]) -> Iterator[list[Samples]]:
-    start = 0
-    for size in sizes:
-        yield batch[start : start + size]
-        start += size

@@ -10,6 +10,7 @@ from asr_service.engines.ort.profiles import Profile, Profiles, Range, defaults
 from asr_service.engines.ort.providers import Request, placement
 from asr_service.engines.ort.runtime import Placement
 from asr_service.engines.ort.settings import Settings
+from asr_service.engines.ort.watching import Watch, unwatched
 
 # On CPUs a batch saves little more than reading the weights again, and a long one keeps others waiting.
 _ON_CPU = Profiles((Profile(Range(1, 8, 16), Range(0.5, 10.0, 60.0)),))
@@ -23,6 +24,8 @@ class Site:
     installation: Installation
     pool: Executor
     """Where features are computed."""
+    watch: Watch = unwatched
+    """Is told how long stages take."""
 
     @property
     def on_gpu(self) -> bool:
