@@ -24,7 +24,7 @@ main = command(
     AsrConfig,
     serve,
     name="asr_service",
-    help="Recognises speech: speech.asr.v1.SpeechRecognition over gRPC, on CPUs.",
+    help="Recognises speech: speech.asr.v1.SpeechRecognition over gRPC, on CPUs and GPUs.",
     env_prefix=ENV_PREFIX,
 )
 
