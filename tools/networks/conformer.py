@@ -125,7 +125,7 @@ class Convolution(nn.Module):
 
 
 class Layer(nn.Module):
-    """Half before and half after attention and convolution: each is added to what came in, at full strength."""
+    """Attention and convolution between two feed-forward modules; each adds to what came in, at full strength."""
 
     def __init__(self, dims: Dimensions) -> None:
         super().__init__()

@@ -67,7 +67,10 @@ def export_joiner(joiner: Joiner, path: Path) -> None:
 
 
 def export_ctc(model: Ctc, directory: Path) -> None:
-    """Writes model.onnx, `x` [N, T, mel], `x_lens` [N] → `log_probs` [N, T', vocabulary], `log_probs_len` [N]; tokens.txt."""
+    """Writes model.onnx and tokens.txt.
+
+    `x` [N, T, mel], `x_lens` [N] → `log_probs` [N, T', vocabulary], `log_probs_len` [N].
+    """
     exporting.export(
         model,
         example(model.encoder.mel_bins),

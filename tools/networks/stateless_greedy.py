@@ -11,7 +11,8 @@ from tools.networks.stateless import BLANK, UNKNOWN, Decoder, Joiner
 def search(decoder: Decoder, joiner: Joiner, frames: Tensor, lengths: Tensor) -> list[Hypothesis]:
     """Projected `frames` [N, T, joiner] with lengths [N] → a hypothesis an utterance, of at most one token a frame.
 
-    The unknown token is passed over like blank. The context is -1 for what there is not before the first tokens, but for blank right before them.
+    The unknown token is passed over like blank. What there is not before an utterance's first token is -1 in its context,
+    but for a blank right before it.
     """
     hypotheses = [Hypothesis() for _ in frames]
     context = torch.full((len(frames), decoder.conv.kernel_size[0]), -1, device=frames.device)

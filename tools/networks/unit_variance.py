@@ -1,4 +1,4 @@
-"""Layers whose outputs move about zero as far as those of trained ones do (Mishkin and Matas 2015, "All you need is a good init")."""
+"""Layers whose outputs move about zero, and all as far: Mishkin and Matas 2015, "All you need is a good init"."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 def standardize(network: nn.Module, run: Callable[[], object]) -> None:
-    """Scales and shifts the linear and convolution layers of `network`, so that over what `run` hears, which calls it
-    once, each channel that they give has mean 0 and variance 1.
+    """Scales and shifts the linear and convolution layers of `network` while `run` calls it once.
 
-    What random layers add to each other is mostly the same at every frame: after a few of them speech hardly shows.
+    Over what it was called with, each channel that they give then has mean 0 and variance 1. As they are drawn, what they
+    give is mostly the same at every frame: after a few of them speech hardly shows.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     handles = [layer.register_forward_hook(_fit) for layer in layers]
