@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from asr_service.engines import load
-from asr_service.engines.base import Engine, Speech
+from asr_service.engines.base import Engine, Recognition, Speech
 from asr_service.engines.ort.features import KaldiFeatures
 from tools.networks import conformer, icefall_export, icefall_models, stateless, zipformer
 from tools.networks.icefall_ctc import Ctc, collapsed
@@ -69,6 +69,11 @@ def engines(exports: Path) -> dict[str, Engine]:
     return {name: load(exports / name, precision="fp32", threads=1) for name in MODELS}
 
 
+@pytest.fixture(scope="module")
+def batching_engines(exports: Path) -> dict[str, Engine]:
+    return {name: load(exports / name, precision="fp32", threads=1, engine="ort") for name in MODELS}
+
+
 def frames_of(models: Built, name: str, *features: np.ndarray, padding: float = 0.0) -> list[Tensor]:
     """What the model's first network gives for each utterance of a batch, without its padding."""
     lengths = torch.tensor([len(utterance) for utterance in features])
@@ -94,6 +99,10 @@ def heard_by_torch(models: Built, name: str, samples: np.ndarray) -> list[int]:
 def symbols(directory: Path) -> list[str]:
     lines = (directory / "tokens.txt").read_text("utf-8").splitlines()
     return [line.split()[0] for line in lines]
+
+
+def said(recognition: Recognition) -> list[tuple[bytes, float | None]]:
+    return [(token.text, token.start) for token in recognition.tokens]
 
 
 def run(path: Path, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -203,6 +212,24 @@ def test_a_conformer_hears_the_first_frame_of_other_padding(models: Built) -> No
     # Where the last window of the strides reaches the last frame, the window before the strides reaches one further.
     assert changes.pop(3) > 0.01
     assert max(changes.values()) < 1e-5
+
+
+def test_our_engine_pads_a_conformer_with_zeros_so_that_any_lengths_share_a_batch(
+    batching_engines: dict[str, Engine],
+) -> None:
+    """Not those of a Zipformer."""
+    lengths = [Speech(babble(1.7 + step / 100, seed=300 + step).numpy()) for step in range(4)]
+    buckets = {
+        name: {engine.bucket(speech) for speech in lengths} for name, engine in batching_engines.items()
+    }
+    assert {name: len(found) for name, found in buckets.items()} == {
+        "conformer": 1,
+        "zipformer": 4,
+        "zipformer-ctc": 4,
+    }
+    engine = batching_engines["conformer"]
+    together = [said(recognition) for recognition in engine.recognize(lengths)]
+    assert together == [said(*engine.recognize([speech])) for speech in lengths]
 
 
 @pytest.mark.parametrize("name", ["zipformer", "zipformer-ctc"])

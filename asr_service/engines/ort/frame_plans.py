@@ -15,6 +15,7 @@ from asr_service.engines.onnx_asr_checks import setting
 from asr_service.engines.ort.company import Company, find_company
 from asr_service.engines.ort.encoder import Signature, encode, rows, unpadded_lengths
 from asr_service.engines.ort.features import KaldiFeatures, NemoFeatures, SherpaNemoFeatures, stacked
+from asr_service.engines.ort.features.kaldi import SILENCE
 from asr_service.engines.ort.features.spectrum import STEP
 from asr_service.engines.ort.lanes import Lanes
 from asr_service.engines.ort.lengths import Bucketed, Equal
@@ -33,6 +34,8 @@ from serving.times import SAMPLE_RATE
 
 _ICEFALL_SUBSAMPLING = 4
 """Of all its models; their files do not say."""
+_CONFORMER_PADDING = 0.0
+"""icefall's Conformer looks one feature frame ahead before it masks, and sees zero where nothing follows an utterance."""
 # Kernels for one row and for several round otherwise: by 1e-6 of the largest value and less.
 _TOLERANCE = 1e-3
 _PROBE_SECONDS = 1.5
@@ -126,7 +129,9 @@ def frame_plan(layout: ModelLayout) -> FramePlan:
 
 def _icefall_transducer(layout: ModelLayout) -> FramePlan:
     signature = Signature.of(layout.headers["encoder"], 1, 1, _ICEFALL_SUBSAMPLING)
-    front_end = KaldiFeatures(_size(layout, "encoder", 2) or 80)
+    is_conformer = layout.headers["encoder"].metadata.get("model_type") == "conformer"
+    padding = _CONFORMER_PADDING if is_conformer else SILENCE
+    front_end = KaldiFeatures(_size(layout, "encoder", 2) or 80, padding=padding)
     return FramePlan(layout, "encoder", front_end, signature, partial(_stateless_search, layout, signature))
 
 

@@ -19,6 +19,8 @@ POVEY = (np.hanning(LENGTH) ** 0.85).astype(np.float32)
 PREEMPHASIS = np.float32(0.97)
 SIZE = 512
 FLOOR = np.finfo(np.float32).eps
+SILENCE = math.log(1e-10)
+"""As icefall and sherpa-onnx pad batches."""
 
 _BEFORE = (LENGTH - STEP) // 2
 
@@ -26,11 +28,9 @@ _BEFORE = (LENGTH - STEP) // 2
 class KaldiFeatures:
     """Natural logarithms of the power in each band, no less than FLOOR's."""
 
-    padding = math.log(1e-10)
-    """As icefall and sherpa-onnx pad batches."""
-
-    def __init__(self, bins: int = 80) -> None:
+    def __init__(self, bins: int = 80, *, padding: float = SILENCE) -> None:
         self.bins = bins
+        self.padding = padding
         self._spectrum = MelSpectrum(POVEY, SIZE, htk_filters(bins, SIZE, 20, 7600))
 
     def frames(self, samples: int) -> int:
