@@ -148,9 +148,10 @@ class FakeSession:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, OrtValue]:
         outputs = self._session.run(inputs)
-        # An OrtValue of an array is a view of it.
-        self._computed.append(self._distort(outputs["out"].numpy()))
-        outputs["out"] = OrtValue.ortvalue_from_numpy(self._computed[-1])
+        for name in outputs.keys() & {"out"}:
+            # An OrtValue of an array is a view of it.
+            self._computed.append(self._distort(outputs[name].numpy()))
+            outputs[name] = OrtValue.ortvalue_from_numpy(self._computed[-1])
         return outputs
 
     def finish_trace(self) -> Path:

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from asr_service.engines.ort.builder import Order, Report
 from asr_service.engines.ort.cache import EngineCache, Entry
 from asr_service.engines.ort.gate import Figures, judge
+from asr_service.engines.ort.order import Order, Report
 from asr_service.engines.ort.recipe import Recipe
 from asr_service.engines.ort.record import Record
 from asr_service.engines.ort.settings import Bounds

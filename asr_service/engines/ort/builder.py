@@ -2,8 +2,8 @@
 
     python -m asr_service.engines.ort.builder FOLDER     with an Order as JSON on standard input
 
-Writes what belongs into FOLDER, and lines of JSON to standard output: {"stage": …} as it goes on, and in the end one
-Report or {"error": …}.
+Writes what belongs into FOLDER, and lines of JSON to standard output: {"stage": …} as it goes on, and in the end
+{"report": …} or {"error": …}.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ from asr_service.engines.ort.devices import look
 from asr_service.engines.ort.finished import finished_graph, left_over, nodes_by_provider
 from asr_service.engines.ort.gate import Reference
 from asr_service.engines.ort.network import Network
+from asr_service.engines.ort.order import ENCODER, GRAPH, REFERENCE, Order, Report, read_order
 from asr_service.engines.ort.profiles import Profile, parse
 from asr_service.engines.ort.refining import refine
 from asr_service.engines.ort.runtime import Array, Placement, Session
@@ -28,36 +29,8 @@ from asr_service.engines.ort.speechlike import speech_like
 from serving.cores import cores
 from serving.errors import ModelUnavailable
 
-GRAPH = "finished.onnx"
-ENCODER = "encoder.onnx"
-REFERENCE = "reference.npz"
-
 Tell = Callable[[str], None]
 _PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True)
-class Order:
-    model: str
-    """The model's folder."""
-    profile: str
-    may_round: bool
-    """Whether weights may be stored in 16 bits, since the engine computes with no more."""
-    building: Placement
-    finished: Placement
-
-
-@dataclass(frozen=True)
-class Report:
-    seconds: float
-    engine_bytes: int
-    relative_error: float
-    token_agreement: float
-    tokens: list[list[int]]
-    graph: str
-    """The file to load: GRAPH, or ENCODER with the engine in TensorRT's own cache."""
-    finding: str
-    """What TensorRT left to others, in words."""
 
 
 def gate_input(profile: Profile) -> list[Any]:
@@ -174,17 +147,6 @@ def main() -> None:
     except ModelUnavailable as error:
         say({"error": error.message})
         sys.exit(1)
-
-
-def read_order(held: dict[str, Any]) -> Order:
-    """From what `dataclasses.asdict` and JSON make of one."""
-    building, finished = _placement(held.pop("building")), _placement(held.pop("finished"))
-    return Order(**held, building=building, finished=finished)
-
-
-def _placement(held: dict[str, Any]) -> Placement:
-    providers = tuple((name, options) for name, options in held.pop("providers"))
-    return Placement(providers, without=tuple(held.pop("without")), **held)
 
 
 def _claim_stdout() -> Callable[[Mapping[str, Any]], None]:

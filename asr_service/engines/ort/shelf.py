@@ -16,12 +16,12 @@ from pathlib import Path
 from onnxruntime import OrtValue
 
 from asr_service.engines.ort.build import Tell, Work, build, in_own_process
-from asr_service.engines.ort.builder import ENCODER, REFERENCE
 from asr_service.engines.ort.cache import EngineCache, Entry
 from asr_service.engines.ort.choice import Choice, resolve
 from asr_service.engines.ort.devices import Installation
 from asr_service.engines.ort.gate import Figures, Reference, Tokens, judge
 from asr_service.engines.ort.network import Network
+from asr_service.engines.ort.order import ENCODER, REFERENCE
 from asr_service.engines.ort.profiles import Profile
 from asr_service.engines.ort.recipe import Recipe, build_command, recipes
 from asr_service.engines.ort.record import Record

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from asr_service.engines.commands import Workshop, engines
-from asr_service.engines.ort.builder import Builder, Order, Report
+from asr_service.engines.ort.builder import Builder
 from asr_service.engines.ort.cache import EngineCache
 from asr_service.engines.ort.devices import Installation
+from asr_service.engines.ort.order import Order, Report
 from serving.errors import ModelUnavailable
 from serving.models.store import ModelStore
 from support.tensorrt import ENGINE, H200, INSTALLATION, FakeTensorrt, tiny_network, write_encoder

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from onnxruntime import OrtValue
 
-from asr_service.engines.ort.builder import Builder, Order, Report
+from asr_service.engines.ort.builder import Builder
 from asr_service.engines.ort.cache import EngineCache
 from asr_service.engines.ort.choice import Choice
+from asr_service.engines.ort.order import Order, Report
 from asr_service.engines.ort.profiles import parse
 from asr_service.engines.ort.runtime import Placement, Session
 from asr_service.engines.ort.settings import Settings
