@@ -1,6 +1,9 @@
 """Makes an engine of a model's folder: where to run it, its sessions, and a first run of all of it."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -24,12 +27,16 @@ from asr_service.engines.ort.watching import Watch, unwatched
 from asr_service.engines.traits import TRAITS
 from serving import logs
 from serving.cores import cores
+from serving.errors import ModelUnavailable, Unavailable
 from serving.times import SAMPLE_RATE
 
 # GPUs have a batch's features computed, and copied, while they work on another.
 _PARALLEL_ON_GPU = 2
 # A step of a search costs a GPU nearly the same for any number of rows; the encoder takes them in parts.
 _SEARCHED_AT_ONCE = 128
+
+# Characters of an error's message that are worth repeating.
+_SHOWN = 300
 
 _log = logs.get_logger(__name__)
 
@@ -48,12 +55,36 @@ def open_engine(
     """
     full = detect(source.directory, "fp32")
     check(full)
-    shelf = Shelf(plan(full).network(), settings, installation, source.name, source.fingerprint)
+    with _blaming(source.directory):
+        network = plan(full).network()
+    shelf = Shelf(network, settings, installation, source.name, source.fingerprint)
     choice = shelf.choose(list(full.files.values()))
     layout = detect(source.directory, precision) if choice.provider == "cpu" else full
     check(layout)
     pool = ThreadPoolExecutor(cores(), thread_name_prefix="features")
-    return _opened(Site(layout, choice, settings, installation, pool, watch), shelf)
+    with _blaming(source.directory):
+        return _opened(Site(layout, choice, settings, installation, pool, watch), shelf)
+
+
+@contextmanager
+def _blaming(directory: Path) -> Iterator[None]:
+    """Metadata that contradict the graph show only when it runs, and then in whatever comes first."""
+    try:
+        yield
+    except ModelUnavailable as error:
+        if str(directory) in error.message:
+            raise
+        raise ModelUnavailable(f"{directory}: {error.message}") from error
+    except Unavailable as error:
+        raise ModelUnavailable(
+            f"there is too little memory for the largest batches of the model in {directory}; free some, choose another GPU "
+            "with --device-id, or smaller batches with --profile"
+        ) from error
+    except Exception as error:
+        said = str(error).partition("\n")[0][:_SHOWN]
+        raise ModelUnavailable(
+            f"ONNX Runtime cannot run the model in {directory} ({said}); fetch the model again"
+        ) from error
 
 
 def _opened(site: Site, shelf: Shelf) -> OrtEngine:

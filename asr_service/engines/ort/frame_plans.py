@@ -39,6 +39,8 @@ _CONFORMER_PADDING = 0.0
 # Kernels for one row and for several round otherwise: by 1e-6 of the largest value and less.
 _TOLERANCE = 1e-3
 _PROBE_SECONDS = 1.5
+_LENGTHS = 8
+"""Tried at most: no family has more feature frames to one of the encoder."""
 _UNKNOWN = b"<unk>"
 """sherpa-onnx takes it for blank in icefall's transducers."""
 
@@ -98,7 +100,7 @@ class FramePlan:
                 self.signature, encode(session, self.signature, *self._features(utterances, site.pool))
             )
 
-        lengths = [SAMPLE_RATE + STEP * frame for frame in range(self.signature.subsampling)]
+        lengths = [SAMPLE_RATE + STEP * frame for frame in range(min(self.signature.subsampling, _LENGTHS))]
         return find_company(encode_all, speech_like(_PROBE_SECONDS), lengths, _TOLERANCE)
 
     def _features(self, batch: Sequence[Samples], pool: Executor) -> tuple[Floats, Integers]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from asr_service.engines import EngineName
 from support.tiny_models import ctc, lfr, moonshine, nemo, transducer, whisper
 from support.tiny_models.phrase import Vocabulary, words
 from support.tiny_models.sound import BURST_SECONDS, bursts
@@ -26,7 +27,12 @@ class TinyModel:
     frame: float | None = None
     """Seconds between the times that a token can have; None where tokens have no times."""
     says_probabilities: bool = False
+    """Through sherpa-onnx; ort says them of all."""
+    engines: tuple[EngineName, ...] = ("sherpa", "ort")
 
+
+_SHERPA: tuple[EngineName, ...] = ("sherpa",)
+_ORT: tuple[EngineName, ...] = ("ort",)
 
 MODELS = {
     model.name: model
@@ -54,16 +60,48 @@ MODELS = {
         TinyModel(
             "zipformer-ctc", "zipformer-ctc", ctc.write_zipformer, ctc.ZIPFORMER_VOCABULARY, frame=0.04
         ),
-        TinyModel("moonshine-v1", "moonshine", moonshine.write, moonshine.VOCABULARY),
-        TinyModel("moonshine-v2", "moonshine", moonshine.write_merged, moonshine.VOCABULARY),
-        TinyModel("sense-voice", "sense-voice", lfr.write_sense_voice, lfr.SENSE_VOICE, frame=0.06),
-        TinyModel("paraformer", "paraformer", lfr.write_paraformer, lfr.PARAFORMER),
+        TinyModel(
+            "rnnt-of-onnx-asr",
+            "nemo-transducer",
+            nemo.write_onnx_asr,
+            nemo.VOCABULARY,
+            frame=0.08,
+            engines=_ORT,
+        ),
+        TinyModel(
+            "tdt-of-onnx-asr",
+            "nemo-transducer",
+            partial(nemo.write_onnx_asr, tdt=True),
+            nemo.VOCABULARY,
+            frame=0.08,
+            engines=_ORT,
+        ),
+        TinyModel(
+            "ctc-of-onnx-asr",
+            "nemo-ctc",
+            ctc.write_onnx_asr,
+            ctc.NEMO_VOCABULARY,
+            frame=0.08,
+            engines=_ORT,
+        ),
+        TinyModel("moonshine-v1", "moonshine", moonshine.write, moonshine.VOCABULARY, engines=_SHERPA),
+        TinyModel("moonshine-v2", "moonshine", moonshine.write_merged, moonshine.VOCABULARY, engines=_SHERPA),
+        TinyModel(
+            "sense-voice",
+            "sense-voice",
+            lfr.write_sense_voice,
+            lfr.SENSE_VOICE,
+            frame=0.06,
+            engines=_SHERPA,
+        ),
+        TinyModel("paraformer", "paraformer", lfr.write_paraformer, lfr.PARAFORMER, engines=_SHERPA),
         TinyModel(
             "paraformer-bicif",
             "paraformer",
             partial(lfr.write_paraformer, timestamps=True),
             lfr.PARAFORMER,
             frame=0.06,
+            engines=_SHERPA,
         ),
         TinyModel("whisper", "whisper", whisper.write, whisper.vocabulary(), frame=0.02),
         TinyModel(

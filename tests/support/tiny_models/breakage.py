@@ -1,7 +1,7 @@
 """Breaks a model in every way that a bad download or a wrong export can, and tells what loading it does.
 
 sherpa-onnx ends the process over much of this, so it is run as a program: `python -m support.tiny_models.breakage NAME
-DIRECTORY` writes a JSON line before and after each attempt, and the last line of a process that died names the culprit.
+DIRECTORY ENGINE` writes a JSON line before and after each attempt, and the last line of a process that died names the culprit.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnx
 
-from asr_service.engines import load
+from asr_service.engines import EngineName, load
 from asr_service.engines.base import Speech
 from serving.errors import ModelUnavailable
 from support.tiny_models import MODELS, bursts
@@ -42,8 +42,8 @@ def breakages(directory: Path) -> Iterator[Breakage]:
         if path.suffix == ".onnx":
             yield f"{path.name} with {other.name} in it", partial(shutil.copy, other, path)
             yield from _metadata_breakages(path)
-        if path.name == "tokens.txt":
-            yield "tokens.txt one short", partial(_drop_line, path)
+        if path.name in {"tokens.txt", "vocab.txt"}:
+            yield f"{path.name} one short", partial(_drop_line, path)
 
 
 def _metadata_breakages(path: Path) -> Iterator[Breakage]:
@@ -77,16 +77,17 @@ def set_metadata(path: Path, key: str, value: str | None) -> None:
     onnx.save(model, path)
 
 
-def _attempt(directory: Path, expected: list[bytes]) -> dict[str, str]:
+def _attempt(directory: Path, engine: EngineName, expected: list[bytes]) -> dict[str, str]:
     try:
-        return {"outcome": HARMLESS if _hear(directory) == expected else MANGLED}
+        return {"outcome": HARMLESS if _hear(directory, engine) == expected else MANGLED}
     except ModelUnavailable as error:
         return {"outcome": REFUSED, "message": error.message.replace(str(directory), "DIRECTORY")}
 
 
-def _hear(directory: Path) -> list[bytes]:
-    engine = load(directory, precision="fp32", threads=1)
-    (recognition,) = engine.recognize([Speech(bursts([0.1, 0.6], 0.9))])
+def _hear(directory: Path, engine: EngineName) -> list[bytes]:
+    (recognition,) = load(directory, precision="fp32", threads=1, engine=engine).recognize(
+        [Speech(bursts([0.1, 0.6], 0.9))]
+    )
     return [token.text for token in recognition.tokens]
 
 
@@ -95,18 +96,18 @@ def _say(**fields: str) -> None:
     sys.stdout.flush()
 
 
-def main(name: str, directory: Path) -> None:
+def main(name: str, directory: Path, engine: EngineName) -> None:
     intact = directory / "intact"
     intact.mkdir()
     MODELS[name].write(intact)
-    expected = _hear(intact)
+    expected = _hear(intact, engine)
     for number in range(len(list(breakages(intact)))):
         copy = shutil.copytree(intact, directory / str(number))
         breakage, commit = list(breakages(copy))[number]
         _say(breakage=breakage)
         commit()
-        _say(breakage=breakage, **_attempt(copy, expected))
+        _say(breakage=breakage, **_attempt(copy, engine, expected))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), "ort" if sys.argv[3] == "ort" else "sherpa")
