@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from tools.networks import conformer, fastconformer, prediction, stateless
+from tools.networks import conformer, fastconformer, prediction, stateless, zipformer
 from tools.networks.icefall_export import export_transducer
 from tools.networks.icefall_models import transducer as icefall_transducer
 from tools.networks.nemo_export import export_for_sherpa_onnx
@@ -32,6 +32,12 @@ def fastconformer_tdt(folder: Path) -> None:
     export_for_sherpa_onnx(model, folder)
 
 
+def zipformer_transducer(folder: Path) -> None:
+    """Zipformer as icefall has it for LibriSpeech, medium: 65 M parameters, stateless decoder, 500 tokens."""
+    model = icefall_transducer(lambda: zipformer.Zipformer(zipformer.MEDIUM), stateless.LIBRISPEECH)
+    export_transducer(model, folder)
+
+
 def conformer_transducer(folder: Path) -> None:
     """Conformer as icefall has it for LibriSpeech: 12 layers, 512 wide, stateless decoder, 500 tokens."""
     export_transducer(
@@ -42,6 +48,7 @@ def conformer_transducer(folder: Path) -> None:
 MODELS: Mapping[str, Callable[[Path], None]] = {
     "fastconformer-tdt-0.6b": fastconformer_tdt,
     "conformer-transducer": conformer_transducer,
+    "zipformer-transducer": zipformer_transducer,
 }
 
 
@@ -50,9 +57,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("models", nargs="*", default=list(MODELS), choices=list(MODELS), metavar="MODEL")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all")
     arguments = parser.parse_args()
-    for name in arguments.models:
+    if unknown := set(arguments.models) - MODELS.keys():
+        parser.error(f"there is no model {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
+    for name in arguments.models or MODELS:
         folder = arguments.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         begun = time.monotonic()
