@@ -41,11 +41,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(tmp_path)}
 
 
+@pytest.mark.parametrize(
+    ("options", "engine"), [((), "sherpa-onnx 2"), (("--asr-engine", "ort"), "onnxruntime 1")]
+)
 def test_services_run_for_one_command_and_leave_nothing(
-    clip: bytes, environment: dict[str, str], tmp_path: Path
+    options: tuple[str, ...], engine: str, clip: bytes, environment: dict[str, str], tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [*CLI, "transcribe", "--format", "json", "--speakers", "2", "-"],
+        [*CLI, "transcribe", "--format", "json", "--speakers", "2", *options, "-"],
         input=clip,
         capture_output=True,
         check=False,
@@ -57,6 +60,7 @@ def test_services_run_for_one_command_and_leave_nothing(
     assert document["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
     assert "didn't know you were there" in " ".join(segment["text"] for segment in document["segments"])
     assert set(document["models"]) == {"recognition", "voice-activity", "segmentation", "embedding"}
+    assert document["models"]["recognition"]["engine"].startswith(engine)
     assert not list(tmp_path.glob("duoscribe-*"))
 
 
