@@ -12,6 +12,7 @@
 - A stream's utterances keep their order: one that does not fit holds back those behind it.
 """
 
+import math
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice, takewhile, zip_longest
@@ -43,9 +44,10 @@ ItemT = TypeVar("ItemT", bound=Waiting)
 class BatchQueue(Generic[ItemT]):
     """A queue for each stream; one at the front has the turn."""
 
-    def __init__(self, *, max_batch: int, max_delay: float) -> None:
-        """`max_delay`: seconds that an utterance may wait for company."""
+    def __init__(self, *, max_batch: int, max_delay: float, max_seconds: float = math.inf) -> None:
+        """`max_delay`: seconds that an utterance may wait for company. `max_seconds`: of audio, of several together."""
         self._max_batch = max_batch
+        self._max_seconds = max_seconds
         self._max_delay = max_delay
         self._queues: dict[Hashable, deque[ItemT]] = {}
         self._length = 0
@@ -90,7 +92,7 @@ class BatchQueue(Generic[ItemT]):
     def take(self, decoders: int = 1) -> list[ItemT]:
         """The next batch, at least one utterance; as small as lets so many free decoders have their share."""
         fair_share = -(-self._length // decoders)
-        batch = list(self._next(min(self._max_batch, fair_share)))
+        batch = list(self._next(min(self._most(), fair_share)))
         for item in batch:
             queue = self._queues.pop(item.stream)
             queue.popleft()
@@ -100,7 +102,13 @@ class BatchQueue(Generic[ItemT]):
         return batch
 
     def _is_full(self) -> bool:
-        return sum(1 for _ in self._next(self._max_batch)) == self._max_batch
+        most = self._most()
+        return sum(1 for _ in self._next(most)) == most
+
+    def _most(self) -> int:
+        """Of the bucket whose turn it is; all of it are about as long as the first."""
+        first = next(iter(self._queues.values()))[0]
+        return max(1, int(min(self._max_batch, self._max_seconds / (first.seconds or 1))))
 
     def _next(self, limit: int) -> Iterator[ItemT]:
         """One of each stream in turn, then another of each, as far as they are of the first one's bucket."""

@@ -72,6 +72,7 @@ def scheduling_limits(config: AsrConfig, info: EngineInfo) -> Limits:
         parallel=parallel,
         backlog=config.backlog or max(parallel, min(parallel * max_batch, _MOST_BATCHED)) + 2,
         max_batch=max_batch,
+        max_batch_seconds=info.max_batch_seconds,
         max_delay=config.max_queue_delay_seconds,
         max_queue=config.max_queue or max(4 * config.max_streams, 2 * max_batch * parallel),
     )

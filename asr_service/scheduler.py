@@ -1,6 +1,7 @@
 """Shares one engine between streams: their utterances are queued, batched and decoded; asr_service/batching.py says how."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ class Limits:
     """Utterances of one stream that may be queued, decoding, or decoded and not yet delivered."""
     max_batch: int
     """Utterances in a batch."""
+    max_batch_seconds: float = math.inf
+    """Of audio, in a batch of several."""
     max_delay: float
     """Seconds for which an utterance may wait for company while the engine is idle."""
     max_queue: int
@@ -65,7 +68,9 @@ class Scheduler:
         self._engine = engine
         self._limits = limits
         self._metrics = metrics
-        self._queue = BatchQueue[Job](max_batch=limits.max_batch, max_delay=limits.max_delay)
+        self._queue = BatchQueue[Job](
+            max_batch=limits.max_batch, max_delay=limits.max_delay, max_seconds=limits.max_batch_seconds
+        )
         self._streams: set[Stream] = set()
         self._news = asyncio.Event()
         self._has_room = asyncio.Event()

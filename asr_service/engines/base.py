@@ -4,6 +4,7 @@ Everything that differs between model families (file layouts, decoders, batching
 `Engine`; everything that does not (voice activity, utterances, words, fairness between streams) stays outside.
 """
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class EngineInfo:
     """The longest utterance that `recognize` takes."""
     max_batch: int = 1
     """The most utterances that `recognize` takes at once, and likes to; 1 where batches gain nothing."""
+    max_batch_seconds: float = math.inf
+    """Audio in a batch of several from which on it gains nothing, but its callers wait."""
     parallel: int = 0
     """Batches that it likes to have computed at once; 0 is as many as the cores have threads for."""
     provider_reason: str = ""

@@ -1,6 +1,7 @@
 """Which utterances share a batch, and when it is taken."""
 
 import itertools
+import math
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,8 +22,10 @@ class Item:
     number: int = field(default_factory=lambda: next(_numbers))
 
 
-def queue_of(*items: Item, max_batch: int = 4, max_delay: float = 0.0) -> BatchQueue[Item]:
-    queue = BatchQueue[Item](max_batch=max_batch, max_delay=max_delay)
+def queue_of(
+    *items: Item, max_batch: int = 4, max_delay: float = 0.0, max_seconds: float = math.inf
+) -> BatchQueue[Item]:
+    queue = BatchQueue[Item](max_batch=max_batch, max_delay=max_delay, max_seconds=max_seconds)
     for item in items:
         queue.add(item)
     return queue
@@ -53,6 +56,20 @@ def test_a_batch_has_one_bucket_and_is_never_too_large(items: list[Item], max_ba
     for batch in drained(queue_of(*items, max_batch=max_batch)):
         assert 1 <= len(batch) <= max_batch
         assert len({item.bucket for item in batch}) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "together"), [(1.0, 4), (3.0, 4), (5.0, 2), (11.0, 1), (30.0, 1), (0.0, 4)]
+)
+def test_long_utterances_share_smaller_batches(seconds: float, together: int) -> None:
+    items = [Item(stream, seconds=seconds) for stream in "abcdefgh"]
+    batches = drained(queue_of(*items, max_batch=4, max_seconds=12.0))
+    assert {len(batch) for batch in batches} == {together}
+
+
+def test_nobody_waits_for_more_company_than_there_is_room_for() -> None:
+    queue = queue_of(Item("a", seconds=5.0), Item("b", seconds=5.0), max_delay=1.0, max_seconds=12.0)
+    assert queue.delay(0.5, more_may_come=True) == 0.0
 
 
 @settings(deadline=None)
