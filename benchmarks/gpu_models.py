@@ -2,8 +2,9 @@
 
     python -m benchmarks.gpu_models FOLDER [MODEL …]
 
-writes each into a folder of its name, in the layout that sherpa-onnx's and icefall's scripts export. Needs PyTorch; with a
-GPU it takes a minute, without one many.
+writes each into a folder of its name, in the layout that sherpa-onnx's and icefall's scripts export, and beside them the
+sound that they decode: speech.npy, int16 of shape (utterances, samples). Needs PyTorch; with a GPU it takes a minute,
+without one many.
 """
 
 import argparse
@@ -12,13 +13,18 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from tools.networks import conformer, fastconformer, prediction, stateless, zipformer
 from tools.networks.icefall_export import export_transducer
 from tools.networks.icefall_models import transducer as icefall_transducer
+from tools.networks.listening import babble
 from tools.networks.nemo_export import export_for_sherpa_onnx
 from tools.networks.nemo_models import transducer as nemo_transducer
+
+_UTTERANCES, _SECONDS = 8, 80.0
 
 
 def fastconformer_tdt(folder: Path) -> None:
@@ -52,6 +58,12 @@ MODELS: Mapping[str, Callable[[Path], None]] = {
 }
 
 
+def speech() -> npt.NDArray[np.int16]:
+    """What the weights were calibrated on, and more of it."""
+    sounds = [babble(_SECONDS, seed).numpy() for seed in range(_UTTERANCES)]
+    return (32767 * np.stack(sounds)).astype(np.int16)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -61,9 +73,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.models) - MODELS.keys():
         parser.error(f"there is no model {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    np.save(arguments.folder / "speech.npy", speech())
     for name in arguments.models or MODELS:
         folder = arguments.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         begun = time.monotonic()
         MODELS[name](folder)
         size = sum(path.stat().st_size for path in folder.iterdir())

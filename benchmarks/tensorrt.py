@@ -7,8 +7,8 @@
     python -m benchmarks.tensorrt words UTTERANCES WHISPER --provider tensorrt    # real weights on real speech
     python -m benchmarks.tensorrt table cuda.json tensorrt.json                   # Markdown
 
-Each step is a process of its own, since two providers may need two versions of ONNX Runtime. `measure` recognises synthetic
-speech, other in each batch: the first batch of each shape is timed apart, which shows whether anything was built for it.
+Each step is a process of its own, since two providers may need two versions of ONNX Runtime. `measure` recognises the
+sound that lies beside the models, other pieces in each batch: the first batch of each shape is timed apart, which shows whether anything was built for it.
 `words` takes what `python -m benchmarks.whisper_words` wrote: utterances cut from real recordings, and what a CPU hears.
 """
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from onnxruntime import OrtValue
 
 from asr_service.engines.base import Samples, Speech
@@ -36,7 +37,7 @@ from asr_service.engines.ort.engine import OrtEngine
 from asr_service.engines.ort.gate import relative_error, token_agreement
 from asr_service.engines.ort.pipeline import Pipeline
 from asr_service.engines.ort.profiles import Profile, parse
-from asr_service.engines.ort.settings import Bounds, Settings, Wanted
+from asr_service.engines.ort.settings import Bounds, Settings, Wanted, parse_options
 from asr_service.engines.ort.source import Source
 from asr_service.engines.ort.speechlike import speech_like
 from asr_service.engines.ort.stages import Floats
@@ -51,6 +52,9 @@ BOUNDS = Bounds(relative_error=0.03, token_agreement=0.5)
 _CHECKED = 2, 20.0
 _LEAST_RUNS, _MOST_SECONDS = 3, 2.0
 _LOADED = time.monotonic()
+
+Sounds = npt.NDArray[np.int16]
+"""Shape (utterances, samples)."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,11 @@ class Report:
     tensorrt: str
     start: float
     """Seconds from the process's start to a warm engine."""
-    relative_error: float
-    """Of the encoder's output against the CPU's in fp32."""
-    unchanged: bool
-    """Whether the folder of engines was the same before and after all batches."""
     runs: list[Run]
+    unchanged: bool = False
+    """Whether the folder of engines was the same before and after all batches."""
+    relative_error: float | None = None
+    """Of the encoder's output against the CPU's in fp32; None where the measurement did not come so far."""
 
 
 class StageClock:
@@ -125,6 +129,7 @@ def main() -> None:
         command.add_argument("model", type=Path)
         command.add_argument("--provider", default="tensorrt", choices=("cpu", "cuda", "tensorrt"))
         command.add_argument("--profile", action="append", help="default: 1:32:32x0.5:20:80")
+        command.add_argument("--provider-option", action="append", default=[], metavar="NAME=VALUE")
         command.add_argument("--json", type=Path)
         if name == "measure":
             command.add_argument("--batch", type=int, action="append")
@@ -146,17 +151,24 @@ def measure(arguments: argparse.Namespace) -> None:
     before = engine_files()
     engine = opened(arguments.model, settings(arguments), clock)
     start = time.monotonic() - _LOADED
-    error = encoder_error(engine, arguments)
-    print(f"{arguments.provider}: start {start:.1f} s, relative error {error:.5f}", flush=True)
-    runs = []
+    print(f"{arguments.provider}: start {start:.1f} s", flush=True)
+    speech = np.load(arguments.model.parent / "speech.npy")
+    runs: list[Run] = []
+    report = reported(arguments, installation, start, runs)
     for seconds in arguments.seconds or SECONDS:
         for batch in arguments.batch or BATCHES:
-            runs.append(run := timed(engine, clock, batch, seconds))
+            runs.append(run := timed(engine, clock, speech, batch, seconds))
             print(line(run), flush=True)
             # What was measured is kept, whatever comes after.
-            report = reported(arguments, installation, start, error, runs, unchanged=engine_files() == before)
-            if arguments.json:
-                arguments.json.write_text(json.dumps(asdict(report), indent=1))
+            save(arguments, replace(report, runs=runs, unchanged=engine_files() == before))
+    error = encoder_error(engine, speech, arguments)
+    print(f"relative error {error:.5f}")
+    save(arguments, replace(report, runs=runs, unchanged=engine_files() == before, relative_error=error))
+
+
+def save(arguments: argparse.Namespace, report: Report) -> None:
+    if arguments.json:
+        arguments.json.write_text(json.dumps(asdict(report), indent=1))
 
 
 def words(arguments: argparse.Namespace) -> None:
@@ -195,7 +207,7 @@ def table(arguments: argparse.Namespace) -> None:
         version = f", TensorRT {report.tensorrt}" if report.provider == "tensorrt" else ""
         print(
             f"- {report.provider}: ONNX Runtime {report.onnxruntime}{version}; start {report.start:.1f} s; relative error "
-            f"{report.relative_error:.5f}; engines unchanged by all batches: {'yes' if report.unchanged else 'NO'}"
+            f"{report.relative_error or float('nan'):.5f}; engines unchanged by all batches: {'yes' if report.unchanged else 'NO'}"
         )
     print(
         "\n| audio | batch | encoder CUDA, ms | TensorRT, ms | CUDA/TensorRT | times real time | search, ms | share of both | all, ms "
@@ -241,7 +253,8 @@ def settings(arguments: argparse.Namespace, *, whisper: bool = False) -> Setting
     profiles: tuple[Profile, ...] = tuple(map(parse, arguments.profile or ())) or (
         () if whisper else PROFILES
     )
-    return Settings(provider=provider, profiles=profiles, bounds=None if whisper else BOUNDS)
+    options = parse_options(arguments.provider_option)
+    return Settings(provider=provider, profiles=profiles, bounds=None if whisper else BOUNDS, options=options)
 
 
 def opened(model: Path, chosen: Settings, clock: Watch = unwatched) -> OrtEngine:
@@ -251,13 +264,13 @@ def opened(model: Path, chosen: Settings, clock: Watch = unwatched) -> OrtEngine
     return engine
 
 
-def timed(engine: OrtEngine, clock: StageClock, batch: int, seconds: float) -> Run:
+def timed(engine: OrtEngine, clock: StageClock, speech: Sounds, batch: int, seconds: float) -> Run:
     """Runs batches of other speech until a few seconds have passed."""
     totals: list[float] = []
     stages: list[dict[str, float]] = []
     tokens, begun = 0, time.monotonic()
     while len(totals) <= _LEAST_RUNS or (time.monotonic() - begun < _MOST_SECONDS and len(totals) < 20):
-        speeches = [Speech(samples) for samples in clips(batch, seconds, seed=len(totals))]
+        speeches = [Speech(samples) for samples in clips(speech, batch, seconds, seed=len(totals))]
         clock.lap()
         started = time.perf_counter()
         found = engine.recognize(speeches)
@@ -309,34 +322,35 @@ def pipeline(engine: OrtEngine) -> Pipeline:
     return engine.recognizer
 
 
-_CLIPS: dict[float, list[Samples]] = {}
+def clips(speech: Sounds, count: int, seconds: float, seed: int) -> list[Samples]:
+    """Pieces of the speech, each from another place."""
+    length, places = round(seconds * SAMPLE_RATE), SAMPLE_RATE // 10
+    return [
+        np.roll(speech[n % len(speech)], -places * (seed + 7 * (n // len(speech))))[:length].astype(
+            np.float32
+        )
+        / 32768
+        for n in range(count)
+    ]
 
 
-def clips(count: int, seconds: float, seed: int) -> list[Samples]:
-    """Synthetic speech, made once a length and shifted, so that no two are the same."""
-    if seconds not in _CLIPS:
-        _CLIPS[seconds] = [speech_like(seconds, seed=number) for number in range(8)]
-    made = _CLIPS[seconds]
-    return [np.roll(made[n % len(made)], 1600 * (seed + n // len(made))) for n in range(count)]
-
-
-def encoder_error(engine: OrtEngine, arguments: argparse.Namespace) -> float:
+def encoder_error(engine: OrtEngine, speech: Sounds, arguments: argparse.Namespace) -> float:
     """Against the CPU in fp32, which `--reference` remembers."""
     kept: Path | None = arguments.reference
     if kept is not None and kept.exists():
         reference = np.load(kept)
     else:
-        reference = frames(opened(arguments.model, Settings(provider="cpu", threads=8)))
+        reference = frames(opened(arguments.model, Settings(provider="cpu", threads=8)), speech)
         if kept is not None:
             np.save(kept, reference)
-    return relative_error(reference, frames(engine))
+    return relative_error(reference, frames(engine, speech))
 
 
-def frames(engine: OrtEngine) -> Floats:
+def frames(engine: OrtEngine, speech: Sounds) -> Floats:
     """The encoder's output for some utterances, padding and all that a longer bucket adds left out."""
     rows, seconds = _CHECKED
     model = pipeline(engine)
-    samples = clips(rows, seconds, seed=0)
+    samples = clips(speech, rows, seconds, seed=0)
     longest = round(seconds * SAMPLE_RATE)
     encoded = model.encoder(*model.features(samples, longest), longest)
     return np.concatenate(encoder_rows(model.encoder.signature, encoded))
@@ -362,13 +376,7 @@ def memory_used() -> int:
 
 
 def reported(
-    arguments: argparse.Namespace,
-    installation: Installation,
-    start: float,
-    error: float,
-    runs: list[Run],
-    *,
-    unchanged: bool,
+    arguments: argparse.Namespace, installation: Installation, start: float, runs: list[Run]
 ) -> Report:
     return Report(
         arguments.model.name,
@@ -377,9 +385,7 @@ def reported(
         installation.onnxruntime,
         installation.tensorrt,
         start,
-        error,
-        unchanged,
-        list(runs),
+        runs,
     )
 
 
