@@ -85,6 +85,11 @@ ONNX_ASR: dict[str, Write] = {
 """In onnx-asr's."""
 
 
+def quartznet_of_64_bins(directory: Path) -> None:
+    dimensions = jasper.Dimensions.quartznet(64, copies=1, repeat=2, divisor=8)
+    _nemo_ctc(directory, partial(jasper.Jasper, dimensions), letters=True)
+
+
 def write(model: Write, directory: Path) -> Path:
     """Makes the directory and the model in it. Takes seconds."""
     directory.mkdir(parents=True)
