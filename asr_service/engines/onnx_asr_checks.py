@@ -21,7 +21,7 @@ _TENSORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "model": (_FEATURES, ("logprobs",)),
 }
-_DEFAULTS = {"features_size": 80, "subsampling_factor": 8}
+_DEFAULTS = {"features_size": 80, "subsampling_factor": 8, "max_tokens_per_step": 10}
 
 
 def check_onnx_asr(layout: ModelLayout) -> None:
@@ -29,7 +29,8 @@ def check_onnx_asr(layout: ModelLayout) -> None:
     for role in layout.files:
         _check_names(layout, role)
     _check_features(layout)
-    setting(layout, "subsampling_factor")
+    for name in _DEFAULTS:
+        setting(layout, name)
     _check_vocabulary(layout)
 
 

@@ -182,12 +182,14 @@ def _stateless_search(layout: ModelLayout, signature: Signature, placement: Plac
 
 
 def _nemo_search(layout: ModelLayout, signature: Signature, placement: Placement) -> Search:
-    tokens = len(read_tokens(layout.tokens))
+    tokens, frames = len(read_tokens(layout.tokens)), signature.frames_out
     if layout.export == "onnx-asr":
-        decoder, joiner = layout.files["decoder_joint"], None
-    else:
-        decoder, joiner = layout.files["decoder"], layout.files["joiner"]
-    return nemo_search(decoder, joiner, placement, frames=signature.frames_out, tokens=tokens)
+        most = setting(layout, "max_tokens_per_step")
+        return nemo_search(
+            layout.files["decoder_joint"], None, placement, frames=frames, tokens=tokens, most=most
+        )
+    decoder, joiner = layout.files["decoder"], layout.files["joiner"]
+    return nemo_search(decoder, joiner, placement, frames=frames, tokens=tokens)
 
 
 def _ctc_search(layout: ModelLayout, signature: Signature, placement: Placement) -> Search:

@@ -55,12 +55,14 @@ def nemo_search(
     *,
     frames: str,
     tokens: int,
+    most: int | None = None,
     window: int | None = None,
 ) -> Search:
     """For NeMo's RNN-T and TDT. `joiner` is None where `decoder` holds both; `tokens` counts blank, which is the last.
 
     `frames` names the encoder's output, (batch, dim, time); a step of an RNN-T looks at `window` of them, or as many as suit
-    the device. Raises ModelUnavailable where the files are of no use.
+    the device. A frame has at most `most` labels; without it, as many as sherpa-onnx lets it have. Raises
+    ModelUnavailable where the files are of no use.
     """
     model = fused(decoder) if joiner is None else recurrent(decoder, joiner)
     sizes = measure(model)
@@ -69,7 +71,7 @@ def nemo_search(
         raise ModelUnavailable(
             f"{joiner or decoder} knows {sizes.outputs} tokens and the vocabulary {tokens}; fetch the model again"
         )
-    most = _MOST_OF_TDT if durations else _MOST_OF_RNNT
+    most = most or (_MOST_OF_TDT if durations else _MOST_OF_RNNT)
     rules = Rules(tokens, blank=tokens - 1, most=most, durations=durations)
     return _TransducerSearch(model, sizes, rules, placement, frames, window)
 
