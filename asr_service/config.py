@@ -26,7 +26,8 @@ class AsrConfig(ServerConfig):
     )
     model: str = option(
         RECOGNITION.default,
-        "Recognition model: a name that `duoscribe models list` shows, or a folder in one of sherpa-onnx's layouts.",
+        "Recognition model: a name that `duoscribe models list` shows, or a folder in one of sherpa-onnx's layouts; "
+        "for the engine ort also in onnx-asr's.",
         env=RECOGNITION.variable,
     )
     precision: str = option(

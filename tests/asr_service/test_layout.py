@@ -135,6 +135,7 @@ def test_weights_may_lie_beside_the_model(name: str, tmp_path: Path) -> None:
         ),
         ({"features_size": "128"}, "features_size must be a positive whole number"),
         ({"subsampling_factor": 0}, "subsampling_factor must be a positive whole number"),
+        ({"max_tokens_per_step": "10"}, "max_tokens_per_step must be a positive whole number"),
         ({"subsampling_factor": True}, "subsampling_factor must be a positive whole number"),
         ({"model_type": "nemo-conformer-rnnt"}, "gives 13 numbers for the 8 tokens of vocab.txt"),
     ],
