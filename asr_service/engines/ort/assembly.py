@@ -36,6 +36,10 @@ _PARALLEL_ON_GPU = 2
 # CPUs gain from reading weights once for several short utterances: of a FastConformer with 109 M parameters 16 of 1 s took 0.37
 # of the time that they took one by one, 8 of 3 s 0.74, and of 10 s any number 0.95.
 _BATCH_SECONDS_ON_CPU = 24.0
+# Beyond a few threads NumPy's short calls wait for the interpreter more than they compute: beside an H200, with 32 cores,
+# 128-band features came to 3,752 seconds of audio a second with 1 thread, 10,349 with 4, 9,217 with 8, 7,372 with 16, and
+# 3,334 with 32.
+_FEATURE_THREADS = 4
 # A step of a search costs a GPU nearly the same for any number of rows; the encoder takes them in parts.
 _SEARCHED_AT_ONCE = 128
 
@@ -65,7 +69,7 @@ def open_engine(
     choice = shelf.choose(list(full.files.values()))
     layout = detect(source.directory, precision) if choice.provider == "cpu" else full
     check(layout)
-    pool = ThreadPoolExecutor(cores(), thread_name_prefix="features")
+    pool = ThreadPoolExecutor(min(cores(), _FEATURE_THREADS), thread_name_prefix="features")
     with _blaming(source.directory):
         return _opened(Site(layout, choice, settings, installation, pool, watch), shelf)
 
