@@ -4,7 +4,7 @@ from pathlib import Path
 
 from asr_service.engines.checks import check
 from asr_service.engines.layout import ModelLayout, detect
-from asr_service.engines.ort.frame_plans import frame_plan
+from asr_service.engines.ort.frame_families import frame_plan
 from asr_service.engines.ort.network import Network
 from asr_service.engines.ort.plan import Plan
 from asr_service.engines.ort.whisper.plan import WhisperPlan

@@ -14,7 +14,7 @@ from asr_service.engines.layout import detect
 from asr_service.engines.ort.choice import Choice
 from asr_service.engines.ort.devices import Installation
 from asr_service.engines.ort.engine import OrtEngine
-from asr_service.engines.ort.frame_plans import frame_plan
+from asr_service.engines.ort.frame_families import frame_plan
 from asr_service.engines.ort.lanes import Lanes
 from asr_service.engines.ort.pipeline import MIN_SAMPLES
 from asr_service.engines.ort.profiles import parse_all
