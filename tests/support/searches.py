@@ -27,11 +27,14 @@ class Case:
     one_file: bool = False
     stateless: bool = False
     window: int | None = None
+    for_gpu: bool = False
+    """As a GPU would run it, but here."""
 
     def load(self, directory: Path) -> tuple[Search, Callable[[Floats], Found]]:
         """The search, and the reference for an utterance's frames (time, dim)."""
         decoder, joiner = directory / "decoder.onnx", directory / "joiner.onnx"
-        tokens, here = self.decoder.tokens, Placement()
+        tokens = self.decoder.tokens
+        here = Placement(device="cuda" if self.for_gpu else "cpu")
         if self.stateless:
             self.decoder.write_stateless(decoder, joiner)
             search = stateless_search(
@@ -66,6 +69,10 @@ CASES = {
         Case("rnnt with wide windows", RNNT, window=16),
         Case("rnnt in one file", RandomDecoder(log_softmax=True), one_file=True),
         Case("tdt", TDT),
+        Case("stateless for GPUs", RNNT, stateless=True, for_gpu=True),
+        Case("rnnt for GPUs", RNNT, for_gpu=True),
+        Case("rnnt frame by frame for GPUs", RNNT, window=1, for_gpu=True),
+        Case("tdt for GPUs", TDT, for_gpu=True),
         Case("tdt in one file", RandomDecoder(durations=5, log_softmax=True, layers=1), one_file=True),
     )
 }

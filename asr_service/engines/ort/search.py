@@ -88,8 +88,9 @@ class _TransducerSearch:
     ) -> None:
         self._frames, self._most = frames, rules.most
         self._time_axis = len(model.frame_shape)
-        self._window = 1 if rules.durations else window or _WINDOW[placement.device]
-        graph = compose(write_out_lstms(model), sizes, rules, window=self._window)
+        window = 1 if rules.durations else window or _WINDOW[placement.device]
+        all_rows = placement.device != "cpu"
+        graph = compose(write_out_lstms(model), sizes, rules, window=window, all_rows=all_rows)
         self._session = Session(graph.SerializeToString(), placement)
 
     def __call__(self, encoded: Encoded, options: RunOptions | None = None) -> Hypotheses:
@@ -106,8 +107,6 @@ class _TransducerSearch:
             "last": np.array(batch * time - 1),
             # Exact: a step leaves a frame or finds one of its labels, and the last of these leaves it.
             "limit": np.array(lengths.max() * self._most),
-            "rows": np.arange(batch).repeat(self._window),
-            "firsts": np.arange(batch) * self._window,
         }
         found = {name: value.numpy().T for name, value in self._session.run(inputs, options=options).items()}
         found["frames"] = found.pop("places") - starts[:, np.newaxis]

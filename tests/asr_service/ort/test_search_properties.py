@@ -25,9 +25,7 @@ def batches(draw: st.DrawFn) -> tuple[list[int], int, int]:
     return members, draw(st.integers(0, 20)), draw(st.integers(0, 9))
 
 
-@pytest.fixture(
-    scope="module", params=["stateless", "rnnt", "rnnt with wide windows", "tdt", "tdt in one file"]
-)
+@pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 

@@ -1,4 +1,4 @@
-"""A transducer's prediction network inside a search: its first turn, and its turns after each step."""
+"""A transducer's prediction network inside a search: its first turn, and its turns after labels."""
 
 from collections.abc import Mapping
 
@@ -8,56 +8,57 @@ from onnx.helper import make_tensor, tensor_dtype_to_np_dtype
 
 from asr_service.engines.ort.graphs.builder import FLOAT, Graph
 from asr_service.engines.ort.graphs.inlining import instance
-from asr_service.engines.ort.graphs.probe import Shape
-from asr_service.engines.ort.graphs.rules import Choice, Rules
+from asr_service.engines.ort.graphs.probe import Shape, Sizes
+from asr_service.engines.ort.graphs.rules import Rules
 from asr_service.engines.ort.graphs.transducer import Transducer
 
 Values = dict[str, str]
-"""What steps hand on, by the names that the model has for it: what the joint takes, and states or the last labels."""
+"""What steps hand on, by the names that the model has for it."""
 
 
 class Prediction:
-    def __init__(self, model: Transducer, label_shapes: Mapping[str, Shape], rules: Rules) -> None:
-        self._model, self._label_shapes, self._blank = model, label_shapes, rules.blank
+    def __init__(self, model: Transducer, sizes: Sizes, rules: Rules) -> None:
+        self._model, self._blank = model, rules.blank
         self._label_counts = ""
+        memory: dict[str, Shape] = {
+            state.before: (state.layers, -1, state.hidden) for state in model.states
+        } or {model.labels: (-1, model.context)}
+        self.memory = tuple(memory)
+        """States, or the last labels: what a turn takes besides the new label."""
+        self.shapes: Mapping[str, Shape] = {**sizes.label_shapes, **memory}
+        """Of all that steps hand on, -1 for the rows."""
 
     def kind(self, value: str) -> int:
         return self._model.label_kind if value == self._model.labels else FLOAT
 
-    def begin(self, graph: Graph, rows: str) -> Values:
-        """Before the first label: `rows` is a tensor of shape (rows,). icefall's networks begin with -1, …, -1, blank."""
-        model, count = self._model, graph.op("Shape", rows)
+    def begin(self, graph: Graph, size: str) -> Values:
+        """Before the first label; `size` (1,) is the number of rows. icefall's networks begin with -1, …, -1, blank."""
+        model = self._model
         context = [[*[-1] * (model.context - 1), self._blank]]
-        labels = self._filled(graph, context, model.label_kind, count, graph.ints([1]))
+        shape = graph.op("Concat", size, graph.ints([1]), axis=0)
+        labels = self._repeated(graph, context, model.label_kind, shape)
         if model.label_counts is not None:
-            self._label_counts = self._filled(graph, [1], model.label_counts.kind, count)
+            self._label_counts = self._repeated(graph, [1], model.label_counts.kind, size)
         states = {
             state.before: graph.op(
                 "ConstantOfShape",
-                graph.op("Concat", graph.ints([state.layers]), count, graph.ints([state.hidden]), axis=0),
+                graph.op("Concat", graph.ints([state.layers]), size, graph.ints([state.hidden]), axis=0),
                 value=make_tensor("zero", FLOAT, [1], [0.0]),
             )
             for state in model.states
         }
-        if not states:
-            return {model.labels: labels, **self._predict(graph, "start:", labels, {})}
         return self._predict(graph, "start:", labels, states)
 
-    def proceed(self, graph: Graph, choice: Choice, values: Values) -> Values:
-        """After a step: rows that found no label keep what they have."""
+    def turn(self, graph: Graph, token: str, values: Values) -> Values:
+        """After a label in each row, `token` (rows,) int64; of `values` it takes those of `memory`."""
         model = self._model
-        token = graph.op("Unsqueeze", graph.cast(choice.token, model.label_kind), graph.ints([1]))
+        label = graph.op("Unsqueeze", graph.cast(token, model.label_kind), graph.ints([1]))
         if model.states:
             states = {state.before: values[state.before] for state in model.states}
-            after = self._predict(graph, "step:", token, states)
-            return {value: self._kept(graph, choice, value, after[value], values[value]) for value in after}
-        last = graph.op(
-            "Slice", values[model.labels], graph.ints([1]), graph.ints([model.context]), graph.ints([1])
-        )
-        labels = self._kept(
-            graph, choice, model.labels, graph.op("Concat", last, token, axis=1), values[model.labels]
-        )
-        return {model.labels: labels, **self._predict(graph, "step:", labels, {})}
+            return self._predict(graph, "step:", label, states)
+        bounds = map(graph.ints, ([1], [model.context], [1]))
+        last = graph.op("Slice", values[model.labels], *bounds)
+        return self._predict(graph, "step:", graph.op("Concat", last, label, axis=1), {})
 
     def _predict(self, graph: Graph, prefix: str, labels: str, states: Values) -> Values:
         model = self._model
@@ -66,20 +67,11 @@ class Prediction:
             bound[model.label_counts.name] = self._label_counts
         nodes, name = instance(model.parts.labels, prefix, bound)
         graph.adopt(nodes)
-        return {value: name(value) for value in model.parts.label_values} | {
-            state.before: name(state.after) for state in model.states
-        }
+        after = {state.before: name(state.after) for state in model.states} or {model.labels: labels}
+        return {value: name(value) for value in model.parts.label_values} | after
 
-    def _kept(self, graph: Graph, choice: Choice, value: str, after: str, before: str) -> str:
-        """`after` in the rows that found a label, `before` in the others."""
-        shape = self._label_shapes.get(value, (1, -1, 1) if self._model.states else (-1, 1))
-        axes = [axis for axis, size in enumerate(shape) if size != -1]
-        emitted = graph.op("Unsqueeze", choice.emitted, graph.ints(axes)) if axes else choice.emitted
-        return graph.op("Where", emitted, after, before)
-
-    def _filled(self, graph: Graph, values: list[list[int]] | list[int], kind: int, *sizes: str) -> str:
-        array = np.asarray(values, tensor_dtype_to_np_dtype(kind))
+    def _repeated(self, graph: Graph, values: object, kind: int, shape: str) -> str:
         name = graph.named("first")
+        array = np.asarray(values, tensor_dtype_to_np_dtype(kind))
         graph.adopt([], [numpy_helper.from_array(array, name)])
-        shape = graph.op("Concat", *sizes, axis=0) if len(sizes) > 1 else sizes[0]
         return graph.op("Expand", name, shape)

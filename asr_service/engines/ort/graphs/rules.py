@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from asr_service.engines.ort.graphs.builder import INT64, Graph
 
+PLACE, COUNT = "place", "count"
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -38,15 +40,15 @@ class Choice:
 
 def advance(
     graph: Graph, rules: Rules, window: int, choice: Choice, place: str, count: str | None
-) -> tuple[str, ...]:
-    """The next frame to look at, and how many labels that frame has so far; both (rows,) int64.
+) -> dict[str, str]:
+    """The next frame to look at, PLACE, and how many labels that has so far, COUNT; both (rows,) int64.
 
     After sherpa-onnx 2.0.1: an RNN-T stays at a label's frame until that has `most` labels. A TDT goes on by the duration
     that it predicts, for blank as for labels, and by 1 where that is 0 and the token is blank or the frame's last.
     `count` is None, and not given back, where a frame has one label at most.
     """
     if count is None:
-        return (_leave(graph, window, choice, place),)
+        return {PLACE: _leave(graph, window, choice, place)}
     zero = graph.ints(0)
     if choice.blanks is not None:
         count = graph.op("Where", graph.op("Less", zero, choice.blanks), zero, count)
@@ -60,7 +62,7 @@ def advance(
     else:
         skip = graph.op("Max", choice.duration, graph.cast(done, INT64))
         after, done = graph.op("Add", place, skip), graph.op("Less", zero, skip)
-    return after, graph.op("Where", done, zero, count)
+    return {PLACE: after, COUNT: graph.op("Where", done, zero, count)}
 
 
 def _leave(graph: Graph, window: int, choice: Choice, place: str) -> str:

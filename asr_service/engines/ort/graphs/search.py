@@ -20,49 +20,94 @@ from asr_service.engines.ort.graphs.builder import BOOL, FLOAT, INT64, Graph, Sh
 from asr_service.engines.ort.graphs.inlining import instance
 from asr_service.engines.ort.graphs.prediction import Prediction, Values
 from asr_service.engines.ort.graphs.probe import Sizes
-from asr_service.engines.ort.graphs.rules import Rules, advance
+from asr_service.engines.ort.graphs.rows import AllRows, NeededRows, Rows, firsts
+from asr_service.engines.ort.graphs.rules import COUNT, PLACE, Rules, advance
 from asr_service.engines.ort.graphs.step import Around, Step
 from asr_service.engines.ort.graphs.transducer import Transducer
 
-_HOST_INPUTS: dict[str, Shape] = {
-    "starts": ("batch",),
-    "ends": ("batch",),
-    "last": (),
-    "limit": (),
-    "rows": ("looks",),
-    "firsts": ("batch",),
-}
+_FROM_HOST: dict[str, Shape] = {"starts": ("batch",), "ends": ("batch",), "last": (), "limit": ()}
 
 
-def compose(model: Transducer, sizes: Sizes, rules: Rules, *, window: int = 1) -> onnx.ModelProto:
-    """A graph that decodes a batch of encoder outputs.
+def compose(
+    model: Transducer, sizes: Sizes, rules: Rules, *, window: int = 1, all_rows: bool = False
+) -> onnx.ModelProto:
+    """A graph that decodes a batch of encoder outputs, `window` frames of a row in a step.
 
     Inputs: `frames`, the encoder's output, float (batch, time, dim) or as NeMo has it (batch, dim, time). From the host,
     int64: `starts` and `ends` (batch,), each utterance's first frame and the one behind its last, counted through the
-    whole batch; `last` (), the batch's last; `limit` (), the most steps; `rows` (batch * window,), 0 window times, 1
-    window times, …; `firsts` (batch,), 0, window, 2 * window, ….
+    whole batch; `last` (), the batch's last; `limit` (), the most steps.
 
     Outputs, a row a step: `tokens` int64 (steps, batch), -1 where there was no label; `places` int64, the frame of each
     label, counted through the whole batch; `log_probs` float; of a TDT `durations` int64, in frames.
 
+    With `all_rows` no step has a shape of its own, and every node of it runs on CUDA; without it computes less.
     Raises ValueError where a TDT, which says itself what frame comes next, is to look at several.
     """
     if rules.durations and window > 1:
         raise ValueError("a TDT looks at one frame at a time")
     main = Graph("search", opset=model.opset)
     main.input("frames", FLOAT, (None, None, None))
-    for name, shape in _HOST_INPUTS.items():
+    for name, shape in _FROM_HOST.items():
         main.input(name, INT64, shape)
     weights = model.parts.uses() & model.weights.keys()
     main.adopt(model.parts.constant, [model.weights[name] for name in sorted(weights)])
-    around = Around(_frame_values(main, model), **{name: name for name in ("ends", "last", "rows", "firsts")})
-    prediction = Prediction(model, sizes.label_shapes, rules)
-    start = prediction.begin(main, "ends")
-    body = main.inner("step")
-    step = Step(body, model, sizes.label_shapes, rules, around)
-    _fill(body, step, prediction, rules, window, tuple(start))
-    _loop(main, body, rules, start)
+    _Loop(main, model, sizes, rules, window, all_rows=all_rows).write()
     return main.model(domains=model.domains)
+
+
+class _Loop:
+    def __init__(
+        self, main: Graph, model: Transducer, sizes: Sizes, rules: Rules, window: int, *, all_rows: bool
+    ) -> None:
+        self._main, self._model, self._sizes, self._rules = main, model, sizes, rules
+        self._prediction = Prediction(model, sizes, rules)
+        around = Around(_frame_values(main, model), "ends", "last", window, firsts(main, "ends", window))
+        self._rows: Rows = (AllRows if all_rows else NeededRows)(self._prediction, around)
+        self._kinds = {"tokens": INT64, "places": INT64, "log_probs": FLOAT}
+        if rules.durations:
+            self._kinds["durations"] = INT64
+
+    def write(self) -> None:
+        main = self._main
+        start = {PLACE: "starts"} | self._rows.begin(main)
+        if self._rules.most > 1:
+            start[COUNT] = main.op("Sub", "starts", "starts")
+        start |= self._prediction.begin(main, main.op("Shape", "starts"))
+        body = self._body(tuple(start))
+        ends = tuple(main.named("end") for _ in start)
+        inputs = ("limit", main.bools(True), *start.values())
+        main.ops("Loop", *inputs, named=(*ends, *self._kinds), body=body.proto())
+        for name, kind in self._kinds.items():
+            main.give(name, kind, ("steps", "batch"))
+
+    def _body(self, carried: tuple[str, ...]) -> Graph:
+        """What a step is handed, what it does, and what it hands on."""
+        body, rules = self._main.inner("step"), self._rules
+        body.input(body.named("number"), INT64, ())
+        body.input(body.named("going"), BOOL, ())
+        before = {name: body.input(body.named("value"), self._kind(name)) for name in carried}
+        around = self._rows.around(body, before)
+        step = Step(body, self._model, self._sizes, rules, around)
+        look = step.look if around.window == 1 else step.look_ahead
+        choice = look(before[PLACE], before)
+        moved = advance(body, rules, around.window, choice, before[PLACE], before.get(COUNT))
+        going, after = self._rows.hand_on(body, choice, before, moved)
+        body.give(going, BOOL)
+        for name in carried:
+            body.give(after[name], self._kind(name))
+        found = {
+            "tokens": body.op("Where", choice.emitted, choice.token, body.ints(-1)),
+            "places": choice.place,
+            "log_probs": choice.log_prob,
+        }
+        if choice.duration is not None:
+            found["durations"] = choice.duration
+        for name, kind in self._kinds.items():
+            body.give(self._rows.note(body, before, found[name], kind), kind)
+        return body
+
+    def _kind(self, name: str) -> int:
+        return self._prediction.kind(name) if name in self._prediction.shapes else INT64
 
 
 def _frame_values(main: Graph, model: Transducer) -> Values:
@@ -86,41 +131,3 @@ def _transposes(node: onnx.NodeProto, value: str) -> bool:
     """Whether it swaps the last two of the value's three axes."""
     permutation = next((list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"), [])
     return node.op_type == "Transpose" and node.input[0] == value and permutation == [0, 2, 1]
-
-
-def _fill(
-    body: Graph, step: Step, prediction: Prediction, rules: Rules, window: int, carried: tuple[str, ...]
-) -> None:
-    """Writes a step: what it is handed, what it does, and what it hands on."""
-    body.input(body.named("number"), INT64, ())
-    body.input(body.named("going"), BOOL, ())
-    place = body.input(body.named("place"), INT64)
-    count = body.input(body.named("count"), INT64) if rules.most > 1 else None
-    before = {value: body.input(body.named("value"), prediction.kind(value)) for value in carried}
-    choice = step.look(place, before) if window == 1 else step.look_ahead(window, place, before)
-    after, *counts = advance(body, rules, window, choice, place, count)
-    values = prediction.proceed(body, choice, before)
-    going = body.cast(body.op("Less", after, step.around.ends), FLOAT)
-    body.give(body.cast(body.op("ReduceMax", going, keepdims=0), BOOL), BOOL)
-    for value in (after, *counts):
-        body.give(value, INT64)
-    for value in carried:
-        body.give(values[value], prediction.kind(value))
-    body.give(body.op("Where", choice.emitted, choice.token, body.ints(-1)), INT64)
-    body.give(choice.place, INT64)
-    body.give(choice.log_prob, FLOAT)
-    if choice.duration is not None:
-        body.give(choice.duration, INT64)
-
-
-def _loop(main: Graph, body: Graph, rules: Rules, start: Values) -> None:
-    state = ["starts", *start.values()]
-    if rules.most > 1:
-        state.insert(1, main.op("Sub", "starts", "starts"))
-    kinds = {"tokens": INT64, "places": INT64, "log_probs": FLOAT}
-    if rules.durations:
-        kinds["durations"] = INT64
-    ends = tuple(main.named("end") for _ in state)
-    main.ops("Loop", "limit", main.bools(True), *state, named=(*ends, *kinds), body=body.proto())
-    for name, kind in kinds.items():
-        main.give(name, kind, ("steps", "batch"))

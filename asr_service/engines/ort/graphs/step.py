@@ -7,7 +7,7 @@ import numpy as np
 
 from asr_service.engines.ort.graphs.builder import FLOAT, Graph
 from asr_service.engines.ort.graphs.inlining import instance
-from asr_service.engines.ort.graphs.probe import Shape
+from asr_service.engines.ort.graphs.probe import Sizes
 from asr_service.engines.ort.graphs.rules import Choice, Rules
 from asr_service.engines.ort.graphs.transducer import Transducer
 
@@ -22,42 +22,37 @@ class Around:
     """The frame behind each row's last, (rows,) int64."""
     last: str
     """The batch's last frame, () int64."""
-    rows: str
-    """The row of each frame that a step looks at, (rows * window,) int64."""
+    window: int
+    """How many frames of a row a step looks at."""
     firsts: str
-    """Where a row's frames begin among those that a step looks at, (rows,) int64."""
+    """Where each row's begin among these, (rows,) int64."""
 
 
 class Step:
-    def __init__(
-        self, graph: Graph, model: Transducer, label_shapes: Mapping[str, Shape], rules: Rules, around: Around
-    ) -> None:
-        self._graph, self._model, self._label_shapes = graph, model, label_shapes
-        self._rules, self.around = rules, around
+    def __init__(self, graph: Graph, model: Transducer, sizes: Sizes, rules: Rules, around: Around) -> None:
+        self._graph, self._model, self._label_shapes = graph, model, sizes.label_shapes
+        self._rules, self._around = rules, around
 
     def look(self, place: str, labels: Mapping[str, str]) -> Choice:
         """At one frame of each row: `place`, (rows,) int64."""
         graph = self._graph
         # Rows that ended may have gone past the last frame; what they find there does not count.
-        near = graph.op("Min", place, self.around.last)
+        near = graph.op("Min", place, self._around.last)
         tokens, duration = self._outputs(near, labels)
         token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
-        active = graph.op("Less", place, self.around.ends)
+        active = graph.op("Less", place, self._around.ends)
         emitted = graph.op("And", self._is_label(token), active)
         return Choice(emitted, token, self._log_prob(tokens, token), near, duration=duration)
 
-    def look_ahead(self, window: int, place: str, labels: Mapping[str, str]) -> Choice:
-        """At so many frames of each row from `place` on, all with the same labels before them."""
-        graph, around = self._graph, self.around
-        column = graph.ints([1])
+    def look_ahead(self, place: str, labels: Mapping[str, str]) -> Choice:
+        """At a window of frames of each row from `place` on, all with the same labels before them."""
+        graph, around = self._graph, self._around
+        column, window = graph.ints([1]), around.window
         places = graph.op("Add", graph.op("Unsqueeze", place, column), graph.ints(range(window)))
         near = graph.op("Reshape", graph.op("Min", places, around.last), graph.ints([-1]))
-        repeated = {
-            value: graph.op("Gather", name, around.rows, axis=self._label_shapes[value].index(-1))
-            for value, name in labels.items()
-            if value in self._label_shapes
-        }
-        tokens, _ = self._outputs(near, repeated)
+        tokens, _ = self._outputs(
+            near, {value: self._repeated(value, labels[value]) for value in self._label_shapes}
+        )
         token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
         is_label = graph.op("Reshape", self._is_label(token), graph.ints([-1, window]))
         inside = graph.op("Less", places, graph.op("Unsqueeze", around.ends, column))
@@ -71,10 +66,19 @@ class Step:
         log_prob = self._log_prob(graph.op("Gather", tokens, taken), token)
         return Choice(emitted, token, log_prob, graph.op("Add", place, blanks), blanks=blanks)
 
+    def _repeated(self, value: str, name: str) -> str:
+        """Each row as often as there are frames in the window, one copy behind the other."""
+        graph, shape = self._graph, self._label_shapes[value]
+        axis = shape.index(-1) + 1
+        copies = [1] * (len(shape) + 1)
+        copies[axis] = self._around.window
+        expanded = graph.op("Expand", graph.op("Unsqueeze", name, graph.ints([axis])), graph.ints(copies))
+        return graph.op("Reshape", expanded, graph.ints(shape))
+
     def _outputs(self, frames: str, labels: Mapping[str, str]) -> tuple[str, str | None]:
         """Logits of tokens, (frames, tokens), and a TDT's best duration, (frames,) int64."""
         graph, rules = self._graph, self._rules
-        taken = {value: graph.op("Gather", name, frames) for value, name in self.around.frames.items()}
+        taken = {value: graph.op("Gather", name, frames) for value, name in self._around.frames.items()}
         nodes, name = instance(self._model.parts.joint, "step:", taken | dict(labels))
         graph.adopt(nodes)
         outputs = graph.op("Flatten", name(self._model.logits), axis=1)

@@ -97,6 +97,7 @@ def _transducer(
     states: tuple[State, ...],
     logits: str,
 ) -> Transducer:
+    _check_precision(models)
     labels, counts = _labels(models[0]), _label_counts(models[0])
     logits = _before_log_softmax(nodes, logits)
     inputs = [labels.name, *(state.before for state in states), *([counts.name] if counts else [])]
@@ -117,6 +118,15 @@ def _transducer(
         states=states,
         logits=logits,
     )
+
+
+def _check_precision(models: Sequence[Model]) -> None:
+    for model in models:
+        if any(node.op_type.startswith("DynamicQuantize") for node in model.nodes):
+            raise ModelUnavailable(
+                f"{model.path} rounds by the largest value of a whole batch, so that utterances would change each other: take "
+                "the model's fp32 files, or choose the engine sherpa"
+            )
 
 
 def _check(path: Path, parts: Parts, results: Sequence[str]) -> None:
