@@ -8,17 +8,20 @@ from torch import Tensor
 
 from tools.networks import fastconformer, greedy
 from tools.networks.listening import babble, log_mel, normalized
+from tools.networks.masked_subsampling import MaskedSubsampling
 from tools.networks.nemo_ctc import Ctc, Encoder
 from tools.networks.prediction import Dimensions, Joint, PredictionNetwork
-from tools.networks.weights import calibrate, seeded, settle, spread
+from tools.networks.weights import calibrate, received, seeded, settle, spread
 
 PIECES_A_SECOND = 4.0
 """What a model of word pieces emits; one of letters wants three times as many."""
 
-_UTTERANCES = 6
+_UTTERANCES = 8
 _SECONDS = 10
-# Standard deviations of what the joint adds up: the frame outweighs the tokens before.
-_OF_FRAMES, _OF_TOKENS = 1.0, 0.7
+# Standard deviations of what the joint adds up.
+_OF_FRAMES, _OF_TOKENS = 1.0, 1.0
+# Directions that layers look at: of sound, and of the joint's hidden values, which tokens move as well.
+_OF_SOUND, _OF_BOTH = 32, 128
 _HISTORIES, _HISTORY = 16, 40
 
 
@@ -55,14 +58,15 @@ def transducer(
             Joint(decoder).eval().to(device),
         )
     source = torch.Generator().manual_seed(seed)
-    encoded, lengths = settled(model.encoder)
-    spread(model.joint.enc, encoded.transpose(1, 2).flatten(end_dim=1), _OF_FRAMES, source)
+    encoded, lengths = settled(model.encoder, source)
+    frames = encoded.transpose(1, 2).flatten(end_dim=1)
+    spread(model.joint.enc, frames, _OF_FRAMES, source, _OF_SOUND)
     _spread_tokens(model, source)
 
     def decode() -> list[list[int]]:
         return [found.tokens for found in model.search(encoded, lengths)]
 
-    calibrate(model.joint.out, decoder.tokens, decode, rate * _SECONDS, source)
+    calibrate(model.joint.out, decoder.tokens, decode, rate * _SECONDS, source, _OF_BOTH)
     return model
 
 
@@ -77,23 +81,35 @@ def ctc(
     """A model around the encoder that `encoder` makes, which emits about `rate` tokens a second; the same for a seed."""
     with seeded(seed):
         model = Ctc(encoder(), tokens).eval().to(device)
-    encoded, lengths = settled(model.encoder)
+    source = torch.Generator().manual_seed(seed)
+    encoded, lengths = settled(model.encoder, source)
 
     def decode() -> list[list[int]]:
         return greedy.collapsed(model.log_probs(encoded), lengths, tokens)
 
-    calibrate(model.decoder, tokens, decode, rate * _SECONDS, torch.Generator().manual_seed(seed))
+    calibrate(model.decoder, tokens, decode, rate * _SECONDS, source, _OF_SOUND)
     return model
 
 
-def settled(encoder: Encoder) -> tuple[Tensor, Tensor]:
-    """What `encoder` makes of what weights are calibrated on, its batch normalisations settled on it."""
+def settled(encoder: Encoder, source: torch.Generator) -> tuple[Tensor, Tensor]:
+    """What `encoder` makes of what weights are calibrated on, once that passes through it as through a trained one."""
     device = next(encoder.parameters()).device
     features, lengths = (tensor.to(device) for tensor in heard(encoder.dims.mel_bins))
+    if isinstance(encoder, fastconformer.FastConformer):
+        _spread_subsampling(encoder.pre_encode, features, lengths, source)
     settle(encoder, features, lengths)
     with torch.no_grad():
         encoded, lengths = encoder(features, lengths)
     return encoded, lengths
+
+
+def _spread_subsampling(
+    layer: MaskedSubsampling, features: Tensor, lengths: Tensor, source: torch.Generator
+) -> None:
+    """Fresh, it gives every frame nearly the same, and half precision loses what little differs."""
+    with torch.no_grad():
+        inputs = received(layer.out, lambda: layer(features.transpose(1, 2), lengths))
+    spread(layer.out, inputs, 1.0, source, _OF_SOUND)
 
 
 def heard(mel_bins: int) -> tuple[Tensor, Tensor]:

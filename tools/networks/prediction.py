@@ -35,6 +35,8 @@ class PredictionNetwork(nn.Module):
         # Blank stands for the start: a vector of zeros.
         self.embed = nn.Embedding(dims.tokens + 1, dims.width, padding_idx=dims.tokens)
         self.lstm = nn.LSTM(dims.width, dims.width, dims.layers)
+        for layer in range(dims.layers):
+            _forget(getattr(self.lstm, f"bias_ih_l{layer}"), dims.width)
 
     def forward(self, targets: Tensor, states: States) -> tuple[Tensor, States]:
         """Token ids [B, U] and what the tokens before left → [B, width, U] and the states after."""
@@ -45,6 +47,13 @@ class PredictionNetwork(nn.Module):
         weight = self.embed.weight
         state = weight.new_zeros(self.dims.layers, batch, self.dims.width)
         return state, state
+
+
+def _forget(bias: Tensor, width: int) -> None:
+    """Makes the LSTM forget sooner: what one rounding changed, a few tokens later has no consequence."""
+    with torch.no_grad():
+        # Gates in PyTorch's order: input, forget, cell, output.
+        bias[width : 2 * width] -= 1
 
 
 class Joint(nn.Module):

@@ -21,7 +21,8 @@ Projection = nn.Linear | nn.Conv1d
 DEVIATION = 4.0
 """Of each logit, as far as it varies: about what leaves the best token of thousands a fair probability."""
 
-_DIRECTIONS = 64
+DIRECTIONS = 64
+"""How many principal directions of its inputs a layer looks at: fewer are found again in other sound, more vary more."""
 _LEAST = 0.1
 """Share of the strongest direction's deviation; in weaker ones rounding would be amplified until it decides."""
 _ROUNDS = 4
@@ -63,14 +64,20 @@ def settle(network: nn.Module, *inputs: Tensor) -> None:
         layer.momentum = momentum
 
 
-def spread(layer: Projection, inputs: Tensor, deviation: float, source: torch.Generator) -> None:
+def spread(
+    layer: Projection,
+    inputs: Tensor,
+    deviation: float,
+    source: torch.Generator,
+    directions: int = DIRECTIONS,
+) -> None:
     """Draws `layer` so that each output has mean 0 and about this standard deviation over `inputs` [N, features].
 
     The inputs' principal directions contribute alike, so outputs are nearly independent of each other.
     """
-    mean, deviations, directions = _principal(inputs)
-    drawn = torch.randn(len(layer.weight), len(directions), generator=source, dtype=torch.float64)
-    weight = deviation * nn.functional.normalize(drawn, dim=1) / deviations @ directions
+    mean, deviations, axes = _principal(inputs, directions)
+    drawn = torch.randn(len(layer.weight), len(axes), generator=source, dtype=torch.float64)
+    weight = deviation * nn.functional.normalize(drawn, dim=1) / deviations @ axes
     with torch.no_grad():
         layer.weight.copy_(weight.view(layer.weight.shape))
         if layer.bias is not None:
@@ -100,6 +107,7 @@ def calibrate(
     decode: Callable[[], Sequence[Sequence[int]]],
     wanted: float,
     source: torch.Generator,
+    directions: int = DIRECTIONS,
 ) -> None:
     """Draws the layer that yields the logits so that `decode` gives about `wanted` tokens an utterance, and varied ones.
 
@@ -110,8 +118,8 @@ def calibrate(
     for _ in range(_ROUNDS):
         # What the joiner receives depends on the tokens before, so on its own weights.
         inputs = received(output, decode)
-        spread(output, inputs, DEVIATION, source)
-        _follow(output, blank, inputs)
+        spread(output, inputs, DEVIATION, source, directions)
+        _follow(output, blank, inputs, directions)
         found = _balance(output, blank, decode, wanted)
         if found < least:
             best, least = (output.weight.detach().clone(), _bias(output).clone()), found
@@ -129,7 +137,7 @@ def faults(hypotheses: Sequence[Sequence[int]], wanted: float) -> float:
     return lengths + sum(before == after for before, after in pairs) / max(len(pairs), 1)
 
 
-def _follow(output: Projection, blank: int, inputs: Tensor) -> None:
+def _follow(output: Projection, blank: int, inputs: Tensor, directions: int) -> None:
     """Lets blank's logit be the linear fit of the best other one.
 
     Else every token of the vocabulary would beat blank where the inputs are large, and none elsewhere: long runs of
@@ -139,9 +147,9 @@ def _follow(output: Projection, blank: int, inputs: Tensor) -> None:
         logits = torch.nn.functional.linear(inputs, output.weight.flatten(start_dim=1), output.bias)
         others = logits.index_fill(1, torch.tensor([blank], device=logits.device), -torch.inf)
         best = others.amax(dim=1).double().cpu()
-        mean, deviations, directions = _principal(inputs)
-        slopes = (inputs.double().cpu() - mean) @ directions.T / deviations
-        weight = (slopes.T @ (best - best.mean()) / len(best) / deviations) @ directions
+        mean, deviations, axes = _principal(inputs, directions)
+        slopes = (inputs.double().cpu() - mean) @ axes.T / deviations
+        weight = (slopes.T @ (best - best.mean()) / len(best) / deviations) @ axes
         output.weight[blank] = weight.view(output.weight[blank].shape)
         _bias(output)[blank] = best.mean() - weight @ mean
 
@@ -174,11 +182,11 @@ def _bias(layer: Projection) -> Tensor:
     return layer.bias.detach()
 
 
-def _principal(inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean [features] of [N, features], and standard deviations [K] along directions [K, features], largest first."""
+def _principal(inputs: Tensor, directions: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean [features] of [N, features], and standard deviations [K] along principal axes [K, features], largest first."""
     inputs = inputs.double().cpu()
     mean = inputs.mean(dim=0)
-    _, spreads, directions = torch.linalg.svd(inputs - mean, full_matrices=False)
+    _, spreads, axes = torch.linalg.svd(inputs - mean, full_matrices=False)
     deviations = spreads / len(inputs) ** 0.5
-    kept = int((deviations >= _LEAST * deviations[0]).sum().clamp(max=_DIRECTIONS))
-    return mean, deviations[:kept], directions[:kept]
+    kept = int((deviations >= _LEAST * deviations[0]).sum().clamp(max=directions))
+    return mean, deviations[:kept], axes[:kept]
