@@ -21,8 +21,8 @@ from support.random_models import SHERPA_ONNX, write
 from support.utterances import LONGEST, SHORTEST, utterances
 
 COUNT = 200
-MOST_TIES = 2
-"""Of COUNT. None or one were measured."""
+MOST_TIES = 6
+"""Of COUNT. None to three were measured."""
 ROUNDING = 3e-7
 """Of the samples' deviation; single precision keeps 6e-8."""
 TRIES = 12
@@ -79,10 +79,11 @@ def said(found: Recognition) -> Said:
     return [(token.text, token.start, token.duration) for token in found.tokens]
 
 
-def is_near_tie(engine: Engine, samples: Samples, expected: Said) -> bool:
+def is_near_tie(name: str, engine: Engine, samples: Samples, expected: Said) -> bool:
     """Whether samples that differ in their last bits give `expected`."""
     noise = np.random.default_rng(0).normal(scale=ROUNDING * samples.std(), size=(TRIES, len(samples)))
-    return expected in one_by_one(engine, [samples + each.astype(np.float32) for each in noise])
+    found = one_by_one(engine, [samples + each.astype(np.float32) for each in noise])
+    return expected in [kept_by_sherpa_onnx(name, samples, each) for each in found]
 
 
 def kept_by_sherpa_onnx(name: str, samples: Samples, found: Said) -> Said:
@@ -101,7 +102,7 @@ def test_tokens_and_times_are_sherpa_onnxs(
     differing = [place for place in range(COUNT) if ours[place] != expected[place]]
     assert len(differing) <= MOST_TIES
     for place in differing:
-        assert is_near_tie(engine, heard[place], expected[place]), (ours[place], expected[place])
+        assert is_near_tie(name, engine, heard[place], expected[place]), (ours[place], expected[place])
 
 
 def test_hypotheses_are_long_and_varied(heard: list[Samples], expected: list[Said]) -> None:
