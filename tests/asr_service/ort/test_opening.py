@@ -1,6 +1,7 @@
 """What becomes of a model's folder: which of its files run, what may share a batch, what is refused and why."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from asr_service.engines import load
-from asr_service.engines.base import Engine, Samples, Speech
+from asr_service.engines.base import Engine, Samples, Speech, Stop, Stopped
 from asr_service.engines.ort.settings import Settings
 from serving.errors import ModelUnavailable
 from support.random_models import SHERPA_ONNX, quartznet_of_64_bins, write
@@ -125,3 +126,12 @@ def test_auto_says_what_it_took_and_why(tmp_path: Path) -> None:
     info = opened(tmp_path, settings=Settings(provider="auto")).info
     assert info.provider == "cpu"
     assert info.provider_reason
+
+
+def test_a_running_batch_can_be_stopped(made: Callable[[str], Path], sample: Samples) -> None:
+    """Whole, it takes a hundred times as long as the stop comes after its begin."""
+    engine, stop = opened(made("zipformer-ctc")), Stop()
+    threading.Timer(0.05, stop.set).start()
+    with pytest.raises(Stopped):
+        engine.recognize([Speech(sample)] * 200, stop)
+    assert engine.recognize([SPEECH]), "and serves the next"
