@@ -12,8 +12,7 @@ import numpy.typing as npt
 from onnxruntime import RunOptions
 
 from asr_service.engines.ort.graphs import ctc
-from asr_service.engines.ort.graphs.lstm import write_out_lstms
-from asr_service.engines.ort.graphs.probe import Sizes, measure
+from asr_service.engines.ort.graphs.lean import lean
 from asr_service.engines.ort.graphs.rules import Rules
 from asr_service.engines.ort.graphs.search import compose
 from asr_service.engines.ort.graphs.transducer import Transducer, fused, recurrent, stateless
@@ -42,10 +41,9 @@ def stateless_search(
     `frames` names the encoder's output, (batch, time, dim); a step looks at `window` of them, or as many as suit the
     device. Raises ModelUnavailable where the files are of no use.
     """
-    model = stateless(decoder, joiner)
-    sizes = measure(model)
-    rules = Rules(sizes.outputs, blank=0, most=1, unknown=unknown)
-    return _TransducerSearch(model, sizes, rules, placement, frames, window)
+    model = lean(stateless(decoder, joiner))
+    rules = Rules(model.outputs, blank=0, most=1, unknown=unknown)
+    return _TransducerSearch(model, rules, placement, frames, window)
 
 
 def nemo_search(
@@ -64,33 +62,31 @@ def nemo_search(
     the device. A frame has at most `most` labels; without it, as many as sherpa-onnx lets it have. Raises
     ModelUnavailable where the files are of no use.
     """
-    model = fused(decoder) if joiner is None else recurrent(decoder, joiner)
-    sizes = measure(model)
-    durations = sizes.outputs - tokens
+    model = lean(fused(decoder) if joiner is None else recurrent(decoder, joiner))
+    durations = model.outputs - tokens
     if durations < 0:
         raise ModelUnavailable(
-            f"{joiner or decoder} knows {sizes.outputs} tokens and the vocabulary {tokens}; fetch the model again"
+            f"{joiner or decoder} knows {model.outputs} tokens and the vocabulary {tokens}; fetch the model again"
         )
     most = most or (_MOST_OF_TDT if durations else _MOST_OF_RNNT)
     rules = Rules(tokens, blank=tokens - 1, most=most, durations=durations)
-    return _TransducerSearch(model, sizes, rules, placement, frames, window)
+    return _TransducerSearch(model, rules, placement, frames, window)
 
 
 class _TransducerSearch:
     def __init__(
         self,
         model: Transducer,
-        sizes: Sizes,
         rules: Rules,
         placement: Placement,
         frames: str,
         window: int | None,
     ) -> None:
         self._frames, self._most = frames, rules.most
-        self._time_axis = len(model.frame_shape)
+        self._time_axis = 2 if model.time_last else 1
         window = 1 if rules.durations else window or _WINDOW[placement.device]
         all_rows = placement.device != "cpu"
-        graph = compose(write_out_lstms(model), sizes, rules, window=window, all_rows=all_rows)
+        graph = compose(model, rules, window=window, all_rows=all_rows)
         self._session = Session(graph.SerializeToString(), placement)
 
     def __call__(self, encoded: Encoded, options: RunOptions | None = None) -> Hypotheses:

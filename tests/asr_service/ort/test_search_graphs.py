@@ -13,10 +13,12 @@ from onnxruntime.quantization import quantize_dynamic
 
 from asr_service.engines.ort.graphs.builder import INT64
 from asr_service.engines.ort.graphs.inlining import read
+from asr_service.engines.ort.graphs.lean import lean
 from asr_service.engines.ort.graphs.lstm import write_out_lstms
 from asr_service.engines.ort.graphs.probe import measure
 from asr_service.engines.ort.graphs.rules import Rules
 from asr_service.engines.ort.graphs.search import compose
+from asr_service.engines.ort.graphs.squeezing import squeeze
 from asr_service.engines.ort.graphs.transducer import Transducer, fused, recurrent
 from asr_service.engines.ort.runtime import Placement
 from asr_service.engines.ort.search import nemo_search, stateless_search
@@ -58,9 +60,8 @@ ON_CUDA = {
 
 
 def composed(model: Transducer, *, tokens: int = 24, window: int = 1) -> onnx.ModelProto:
-    sizes = measure(model)
-    rules = Rules(tokens, blank=tokens - 1, most=5, durations=sizes.outputs - tokens)
-    return compose(model, sizes, rules, window=window, all_rows=True)
+    rules = Rules(tokens, blank=tokens - 1, most=5, durations=model.outputs - tokens)
+    return compose(model, rules, window=window, all_rows=True)
 
 
 def in_loop(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
@@ -87,18 +88,27 @@ def two_files(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("window", [1, 8])
 def test_every_node_of_a_step_has_a_cuda_kernel(window: int, two_files: tuple[Path, Path]) -> None:
-    step = in_loop(composed(write_out_lstms(recurrent(*two_files)), window=window))
+    step = in_loop(composed(lean(recurrent(*two_files)), window=window))
     assert set(kinds(step)) <= ON_CUDA
 
 
+def test_a_step_has_few_nodes(one_file: Path) -> None:
+    """Each takes a launch; as the file has it, they would be half as many again."""
+    assert len(in_loop(composed(lean(fused(one_file))))) <= 58
+
+
 def test_frames_are_projected_before_the_loop(one_file: Path) -> None:
-    graph = composed(write_out_lstms(fused(one_file)))
-    assert kinds(list(graph.graph.node)).count("MatMul") == 2  # frames, and the first prediction
-    assert kinds(in_loop(graph)).count("MatMul") == 2  # predictions, and the joint's logits
+    graph = composed(lean(fused(one_file)))
+    assert (
+        kinds(list(graph.graph.node)).count("Gemm") == 4
+    )  # frames, two layers of the first prediction, and its projection
+    assert (
+        kinds(in_loop(graph)).count("Gemm") == 4
+    )  # two layers of predictions, their projection, and the logits
 
 
 def test_weights_lie_outside_the_loop_and_once(one_file: Path) -> None:
-    graph = composed(fused(one_file))
+    graph = composed(lean(fused(one_file)))
     (loop,) = (node for node in graph.graph.node if node.op_type == "Loop")
     inside = helper.get_attribute_value(loop.attribute[0]).initializer
     assert max(np.prod(tensor.dims) for tensor in inside) <= TDT.tokens
@@ -107,7 +117,7 @@ def test_weights_lie_outside_the_loop_and_once(one_file: Path) -> None:
 
 
 def test_graphs_load_in_old_versions(one_file: Path) -> None:
-    graph = composed(fused(one_file))
+    graph = composed(lean(fused(one_file)))
     onnx.checker.check_model(graph, full_check=True)
     assert graph.ir_version == 8
 
@@ -117,11 +127,15 @@ def test_a_final_log_softmax_is_left_out(tmp_path: Path) -> None:
     assert "LogSoftmax" not in kinds(list(fused(tmp_path / "model.onnx").parts.joint))
 
 
-def test_written_out_lstms_compute_the_same(one_file: Path) -> None:
-    model = fused(one_file)
-    written = write_out_lstms(model)
-    assert "LSTM" in kinds(list(model.parts.labels))
-    assert "LSTM" not in kinds(list(written.parts.labels))
+def test_lstms_are_written_out_and_their_states_unstacked(one_file: Path) -> None:
+    plain = fused(one_file)
+    made = lean(plain)
+    assert {"LSTM", "Slice", "Concat"} <= set(kinds(list(plain.parts.labels)))
+    assert "LSTM" not in kinds(list(made.parts.labels))
+    assert [state.shape for state in made.states] == [(-1, TDT.hidden)] * 4
+
+
+def test_lean_models_compute_the_same(one_file: Path) -> None:
     inputs = {
         "frames": TDT.frames(5, 30).transpose(0, 2, 1).copy(),
         "starts": np.arange(5) * 30,
@@ -129,13 +143,26 @@ def test_written_out_lstms_compute_the_same(one_file: Path) -> None:
         "last": np.array(149),
         "limit": np.array(150),
     }
+    model = fused(one_file)
     ours, theirs = (
         onnxruntime.InferenceSession(composed(one).SerializeToString()).run(None, inputs)
-        for one in (written, model)
+        for one in (lean(model), squeeze(model, measure(model)))
     )
     assert (ours[0] >= 0).sum() > 20
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_states_that_are_used_as_a_whole_stay_so(one_file: Path) -> None:
+    model = onnx.load(one_file)
+    first = next(value.name for value in model.graph.input if value.name == "input_states_1")
+    for node in model.graph.node:
+        if node.op_type == "Slice" and node.input[0] == first:
+            node.input[0] = "doubled"
+    model.graph.node.insert(0, helper.make_node("Add", [first, first], ["doubled"]))
+    onnx.save(model, one_file)
+    shapes = {state.shape for state in lean(fused(one_file)).states}
+    assert shapes == {(TDT.layers, -1, TDT.hidden), (-1, TDT.hidden)}
 
 
 @pytest.mark.parametrize(
@@ -244,4 +271,4 @@ def test_sizes_that_the_file_does_not_say_are_refused(two_files: tuple[Path, Pat
 
 def test_a_tdt_looks_at_one_frame_at_a_time(one_file: Path) -> None:
     with pytest.raises(ValueError, match="one frame"):
-        composed(fused(one_file), window=2)
+        composed(lean(fused(one_file)), window=2)

@@ -47,9 +47,10 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
         self.op("Identity", value, named=name)
 
-    def give(self, value: str, kind: int, shape: Shape | None = None) -> None:
-        """Hands out `value`, made in this graph, under its own name: no node, so no copy."""
-        self._outputs.append(helper.make_tensor_value_info(value, kind, shape))
+    def give(self, value: str, kind: int | None = None, shape: Shape | None = None) -> None:
+        """Hands out `value` under its own name: no node, so no copy. ONNX Runtime infers a kind that is not given."""
+        unknown = onnx.ValueInfoProto(name=value)
+        self._outputs.append(unknown if kind is None else helper.make_tensor_value_info(value, kind, shape))
 
     def floats(self, values: Any) -> str:
         return self._weight(np.asarray(values, np.float32))

@@ -53,10 +53,11 @@ def _write_out(graph: Graph, node: onnx.NodeProto, weights: Mapping[str, onnx.Te
         graph.floats(np.concatenate([inputs, recurrence], axis=1).T),
         graph.floats(bias[: 4 * size] + bias[4 * size :]),
     )
-    opened, candidate = graph.ops("Split", gates, graph.ints([3 * size, size]), named=2, axis=1)
-    enter, leave, stay = graph.ops(
-        "Split", graph.op("Sigmoid", opened), graph.ints([size] * 3), named=3, axis=1
+    # Parts of equal size only: to cut others, the CUDA provider sends tables to the GPU first.
+    enter, leave, stay, _ = graph.ops(
+        "Split", graph.op("Sigmoid", gates), graph.ints([size] * 4), named=4, axis=1
     )
+    candidate = graph.op("Slice", gates, *map(graph.ints, ([3 * size], [4 * size], [1])))
     cell = graph.op("Add", graph.op("Mul", stay, cell), graph.op("Mul", enter, graph.op("Tanh", candidate)))
     hidden = graph.op("Mul", leave, graph.op("Tanh", cell))
     for axes, result, name in zip(([0, 1], [0], [0]), (hidden, hidden, cell), node.output, strict=False):

@@ -32,10 +32,9 @@ class Parts:
     label_values: tuple[str, ...]
     """What the joint takes of the labels."""
 
-    def uses(self) -> set[str]:
-        """Names of all values that the nodes take."""
-        nodes = (*self.constant, *self.frame, *self.labels, *self.joint)
-        return {value for node in nodes for value in used(node)}
+    @property
+    def nodes(self) -> Nodes:
+        return (*self.constant, *self.frame, *self.labels, *self.joint)
 
 
 def split(nodes: Sequence[onnx.NodeProto], frame: str, labels: Iterable[str]) -> Parts:

@@ -1,60 +1,69 @@
-"""Runs a transducer at load to learn what its files do not say: how large its outputs are, and which axes count rows."""
+"""Runs a transducer at load to learn what its files do not say: the shape of every value."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from onnx.helper import tensor_dtype_to_np_dtype
+from onnx.helper import np_dtype_to_tensor_dtype, tensor_dtype_to_np_dtype
 
-from asr_service.engines.ort.graphs.builder import FLOAT, Graph
-from asr_service.engines.ort.graphs.transducer import Transducer
+from asr_service.engines.ort.graphs.builder import Graph
+from asr_service.engines.ort.graphs.transducer import Shape, Transducer
 from serving.errors import ModelUnavailable
 
-Shape = tuple[int, ...]
 
+def measure(model: Transducer) -> Mapping[str, Shape]:
+    """Shapes of all values that have an axis of rows, -1 in its place.
 
-@dataclass(frozen=True)
-class Sizes:
-    outputs: int
-    """Of the joint: tokens, and durations if there are any."""
-    label_shapes: Mapping[str, Shape]
-    """Of what the joint takes of the labels, -1 for the rows."""
-
-
-def measure(model: Transducer) -> Sizes:
-    """Raises ModelUnavailable where the model cannot compute several rows side by side."""
+    Raises ModelUnavailable where the model cannot compute several rows side by side.
+    """
+    values = _values(model)
     try:
-        session = _session(model)
-        two, three = _run(model, session, 2), _run(model, session, 3)
-        shapes = {value: _varying(two[value], three[value]) for value in two}
+        session = _session(model, values)
+        two, three = (session.run(None, _inputs(model, rows)) for rows in (2, 3))
     except Exception as error:  # onnxruntime's exceptions have no common base
-        raise ModelUnavailable(
-            f"the decoder cannot run with more than one row ({error}); export it with a batch axis that varies"
-        ) from error
-    if any(shapes[value][0] != -1 for value in (model.logits, *model.parts.frame_values)):
-        raise ModelUnavailable("the joiner's first axis is not the batch; export it as NeMo or icefall do")
-    return Sizes(
-        outputs=math.prod(shapes[model.logits][1:]),
-        label_shapes={value: shapes[value] for value in model.parts.label_values},
+        raise _unusable(str(error)) from error
+    shapes = {
+        value: shape
+        for value, small, large in zip(values, two, three, strict=True)
+        if (shape := _varying(small.shape, large.shape)) is not None
+    }
+    parts = model.parts
+    for value in {*parts.frame_values, *parts.label_values, model.logits}.difference(shapes):
+        raise _unusable(f"{value} does not grow with them")
+    return shapes
+
+
+def _unusable(why: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"the decoder cannot compute several rows ({why}); export it with a batch axis that varies"
     )
 
 
-def _session(model: Transducer) -> onnxruntime.InferenceSession:
-    parts = model.parts
-    graph = Graph("probe", opset=model.opset)
-    graph.input(model.frame, FLOAT)
-    graph.input(model.labels, model.label_kind)
+def _values(model: Transducer) -> list[str]:
+    made = (output for node in model.parts.nodes for output in node.output if output)
+    return [*_inputs(model, 1), *made]
+
+
+def _inputs(model: Transducer, rows: int) -> dict[str, npt.NDArray[Any]]:
+    labels = tensor_dtype_to_np_dtype(model.label_kind)
+    inputs: dict[str, npt.NDArray[Any]] = {
+        model.frame: np.zeros(_with(rows, model.frame_shape), np.float32),
+        model.labels: np.zeros(_with(rows, model.label_shape), labels),
+    }
     if model.label_counts is not None:
-        graph.input(model.label_counts.name, model.label_counts.kind)
-    for state in model.states:
-        graph.input(state.before, FLOAT)
-    graph.adopt((*parts.constant, *parts.frame, *parts.labels, *parts.joint), model.weights.values())
-    for value in _measured(model):
-        graph.output(f"{value} measured", value, FLOAT)
+        inputs[model.label_counts.name] = np.ones(rows, tensor_dtype_to_np_dtype(model.label_counts.kind))
+    return inputs | {state.before: np.zeros(_with(rows, state.shape), np.float32) for state in model.states}
+
+
+def _session(model: Transducer, values: Sequence[str]) -> onnxruntime.InferenceSession:
+    graph = Graph("probe", opset=model.opset)
+    for name, example in _inputs(model, 1).items():
+        graph.input(name, np_dtype_to_tensor_dtype(example.dtype))
+    graph.adopt(model.parts.nodes, model.weights.values())
+    for value in values:
+        graph.give(value)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # It runs twice, so nothing is worth preparing.
@@ -65,25 +74,13 @@ def _session(model: Transducer) -> onnxruntime.InferenceSession:
     )
 
 
-def _run(model: Transducer, session: onnxruntime.InferenceSession, rows: int) -> dict[str, Shape]:
-    feeds: dict[str, npt.NDArray[Any]] = {
-        model.frame: np.zeros((rows, *model.frame_shape), np.float32),
-        model.labels: np.zeros((rows, model.context), tensor_dtype_to_np_dtype(model.label_kind)),
-    }
-    if model.label_counts is not None:
-        feeds[model.label_counts.name] = np.ones(rows, tensor_dtype_to_np_dtype(model.label_counts.kind))
-    for state in model.states:
-        feeds[state.before] = np.zeros((state.layers, rows, state.hidden), np.float32)
-    outputs = session.run(None, feeds)
-    return {value: output.shape for value, output in zip(_measured(model), outputs, strict=True)}
+def _with(rows: int, shape: Shape) -> Shape:
+    return tuple(rows if size == -1 else size for size in shape)
 
 
-def _measured(model: Transducer) -> list[str]:
-    return list(dict.fromkeys((*model.parts.frame_values, *model.parts.label_values, model.logits)))
-
-
-def _varying(two: Shape, three: Shape) -> Shape:
+def _varying(two: Shape, three: Shape) -> Shape | None:
+    """None where not exactly one axis has as many as there are rows."""
+    if len(two) != len(three):
+        return None
     shape = tuple(-1 if sizes == (2, 3) else sizes[0] for sizes in zip(two, three, strict=True))
-    if shape.count(-1) != 1 or tuple(3 if size == -1 else size for size in shape) != three:
-        raise ValueError(f"of two rows it makes {two}, of three {three}")
-    return shape
+    return shape if shape.count(-1) == 1 and _with(3, shape) == three else None

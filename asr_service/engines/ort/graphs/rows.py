@@ -7,6 +7,7 @@ from asr_service.engines.ort.graphs.builder import BOOL, FLOAT, INT64, Graph
 from asr_service.engines.ort.graphs.prediction import Prediction, Values
 from asr_service.engines.ort.graphs.rules import PLACE, Choice
 from asr_service.engines.ort.graphs.step import Around
+from asr_service.engines.ort.graphs.transducer import Shape
 
 ENDS, ROW = "ends", "row"
 """Of each row that is there, the frame behind its last and its number in the batch, int64."""
@@ -43,16 +44,23 @@ class AllRows:
 
     def hand_on(self, body: Graph, choice: Choice, before: Values, moved: Values) -> tuple[str, Values]:
         after = self._prediction.turn(body, choice.token, before)
-        kept = {value: self._kept(body, choice, value, after[value], before[value]) for value in after}
+        masks = self._masks(body, choice.emitted)
+        kept = {
+            value: body.op("Where", masks[_masked(shape)], after[value], before[value])
+            for value, shape in self._prediction.shapes.items()
+        }
         return _any(body, body.op("Less", moved[PLACE], self._around.ends)), moved | kept
 
     def note(self, _body: Graph, _before: Values, found: str, _kind: int) -> str:
         return found
 
-    def _kept(self, body: Graph, choice: Choice, value: str, after: str, before: str) -> str:
-        axes = [axis for axis, size in enumerate(self._prediction.shapes[value]) if size != -1]
-        emitted = body.op("Unsqueeze", choice.emitted, body.ints(axes)) if axes else choice.emitted
-        return body.op("Where", emitted, after, before)
+    def _masks(self, body: Graph, rows: str) -> dict[Shape, str]:
+        """What marks these rows, by its shape."""
+        masks: dict[Shape, str] = {(-1,): rows}
+        for shape in map(_masked, self._prediction.shapes.values()):
+            axes = [axis for axis, size in enumerate(shape) if size == 1]
+            masks[shape] = masks.get(shape) or body.op("Unsqueeze", rows, body.ints(axes))
+        return masks
 
 
 class NeededRows:
@@ -122,5 +130,12 @@ def _indices(graph: Graph, chosen: str) -> str:
     return graph.op("Squeeze", graph.op("NonZero", chosen), graph.ints([0]))
 
 
+def _masked(shape: Shape) -> Shape:
+    """Of a mask of rows for values of this shape."""
+    return tuple(-1 if size == -1 else 1 for size in shape)
+
+
 def _any(graph: Graph, mask: str) -> str:
-    return graph.cast(graph.op("ReduceMax", graph.cast(mask, FLOAT), keepdims=0), BOOL)
+    """By a product, which on CUDA is launched sooner than a reduction."""
+    marks = graph.cast(mask, FLOAT)
+    return graph.cast(graph.op("MatMul", marks, marks), BOOL)

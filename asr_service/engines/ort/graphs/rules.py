@@ -32,9 +32,11 @@ class Choice:
     log_prob: str
     place: str
     """The frame that the label was found at."""
-    blanks: str | None = None
-    """How many frames of the window lie before it; None where the window is one frame."""
-    duration: str | None = None
+    blanks: str = ""
+    """Of a window, how many of its frames lie before the label."""
+    silent: str = ""
+    """Of a single frame, 1 where its token is no label, else 0; int64."""
+    duration: str = ""
     """Of a TDT."""
 
 
@@ -49,31 +51,33 @@ def advance(
     """
     if count is None:
         return {PLACE: _leave(graph, window, choice, place)}
-    zero = graph.ints(0)
-    if choice.blanks is not None:
-        count = graph.op("Where", graph.op("Less", zero, choice.blanks), zero, count)
+    if choice.blanks:
+        return _stay(graph, rules, window, choice, place, count)
     count = graph.op("Add", count, graph.ints(1))
-    full = graph.op("Less", graph.ints(rules.most - 1), count)
-    done = graph.op("Or", graph.op("Not", choice.emitted), full)
-    if choice.blanks is not None:
-        after = _stay(graph, window, choice, place, full)
-    elif choice.duration is None:
-        after = graph.op("Add", place, graph.cast(done, INT64))
-    else:
-        skip = graph.op("Max", choice.duration, graph.cast(done, INT64))
-        after, done = graph.op("Add", place, skip), graph.op("Less", zero, skip)
-    return {PLACE: after, COUNT: graph.op("Where", done, zero, count)}
+    reasons = [choice.silent, graph.op("Gather", graph.ints([0] * rules.most + [1]), count)]
+    if choice.duration:
+        reasons.append(choice.duration)
+    skip = graph.op("Max", *reasons)
+    zero = graph.ints(0)
+    count = graph.op("Where", graph.op("Less", zero, skip), zero, count)
+    return {PLACE: graph.op("Add", place, skip), COUNT: count}
 
 
 def _leave(graph: Graph, window: int, choice: Choice, place: str) -> str:
     """To the frame behind the label, or behind the window."""
     behind = graph.op("Add", place, graph.ints(window))
-    if choice.blanks is None:
+    if not choice.blanks:
         return behind
     return graph.op("Where", choice.emitted, graph.op("Add", choice.place, graph.ints(1)), behind)
 
 
-def _stay(graph: Graph, window: int, choice: Choice, place: str, full: str) -> str:
+def _stay(graph: Graph, rules: Rules, window: int, choice: Choice, place: str, count: str) -> dict[str, str]:
     """At the label's frame until that is full, or to the frame behind the window."""
+    zero = graph.ints(0)
+    count = graph.op("Where", graph.op("Less", zero, choice.blanks), zero, count)
+    count = graph.op("Add", count, graph.ints(1))
+    full = graph.op("Less", graph.ints(rules.most - 1), count)
     label = graph.op("Add", choice.place, graph.cast(full, INT64))
-    return graph.op("Where", choice.emitted, label, graph.op("Add", place, graph.ints(window)))
+    after = graph.op("Where", choice.emitted, label, graph.op("Add", place, graph.ints(window)))
+    done = graph.op("Or", graph.op("Not", choice.emitted), full)
+    return {PLACE: after, COUNT: graph.op("Where", done, zero, count)}

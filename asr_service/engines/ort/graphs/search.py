@@ -17,9 +17,8 @@ The encoder's frames stay on the device: what the joint computes of frames alone
 import onnx
 
 from asr_service.engines.ort.graphs.builder import BOOL, FLOAT, INT64, Graph, Shape
-from asr_service.engines.ort.graphs.inlining import instance
+from asr_service.engines.ort.graphs.inlining import instance, used
 from asr_service.engines.ort.graphs.prediction import Prediction, Values
-from asr_service.engines.ort.graphs.probe import Sizes
 from asr_service.engines.ort.graphs.rows import AllRows, NeededRows, Rows, firsts
 from asr_service.engines.ort.graphs.rules import COUNT, PLACE, Rules, advance
 from asr_service.engines.ort.graphs.step import Around, Step
@@ -28,10 +27,8 @@ from asr_service.engines.ort.graphs.transducer import Transducer
 _FROM_HOST: dict[str, Shape] = {"starts": ("batch",), "ends": ("batch",), "last": (), "limit": ()}
 
 
-def compose(
-    model: Transducer, sizes: Sizes, rules: Rules, *, window: int = 1, all_rows: bool = False
-) -> onnx.ModelProto:
-    """A graph that decodes a batch of encoder outputs, `window` frames of a row in a step.
+def compose(model: Transducer, rules: Rules, *, window: int = 1, all_rows: bool = False) -> onnx.ModelProto:
+    """A graph that decodes a batch of encoder outputs, `window` frames of a row in a step; `model` has been squeezed.
 
     Inputs: `frames`, the encoder's output, float (batch, time, dim) or as NeMo has it (batch, dim, time). From the host,
     int64: `starts` and `ends` (batch,), each utterance's first frame and the one behind its last, counted through the
@@ -49,18 +46,16 @@ def compose(
     main.input("frames", FLOAT, (None, None, None))
     for name, shape in _FROM_HOST.items():
         main.input(name, INT64, shape)
-    weights = model.parts.uses() & model.weights.keys()
+    weights = {value for node in model.parts.nodes for value in used(node)} & model.weights.keys()
     main.adopt(model.parts.constant, [model.weights[name] for name in sorted(weights)])
-    _Loop(main, model, sizes, rules, window, all_rows=all_rows).write()
+    _Loop(main, model, rules, window, all_rows=all_rows).write()
     return main.model(domains=model.domains)
 
 
 class _Loop:
-    def __init__(
-        self, main: Graph, model: Transducer, sizes: Sizes, rules: Rules, window: int, *, all_rows: bool
-    ) -> None:
-        self._main, self._model, self._sizes, self._rules = main, model, sizes, rules
-        self._prediction = Prediction(model, sizes, rules)
+    def __init__(self, main: Graph, model: Transducer, rules: Rules, window: int, *, all_rows: bool) -> None:
+        self._main, self._model, self._rules = main, model, rules
+        self._prediction = Prediction(model, rules)
         around = Around(_frame_values(main, model), "ends", "last", window, firsts(main, "ends", window))
         self._rows: Rows = (AllRows if all_rows else NeededRows)(self._prediction, around)
         self._kinds = {"tokens": INT64, "places": INT64, "log_probs": FLOAT}
@@ -87,7 +82,7 @@ class _Loop:
         body.input(body.named("going"), BOOL, ())
         before = {name: body.input(body.named("value"), self._kind(name)) for name in carried}
         around = self._rows.around(body, before)
-        step = Step(body, self._model, self._sizes, rules, around)
+        step = Step(body, self._model, rules, around)
         look = step.look if around.window == 1 else step.look_ahead
         choice = look(before[PLACE], before)
         moved = advance(body, rules, around.window, choice, before[PLACE], before.get(COUNT))
@@ -100,7 +95,7 @@ class _Loop:
             "places": choice.place,
             "log_probs": choice.log_prob,
         }
-        if choice.duration is not None:
+        if choice.duration:
             found["durations"] = choice.duration
         for name, kind in self._kinds.items():
             body.give(self._rows.note(body, before, found[name], kind), kind)
@@ -112,22 +107,8 @@ class _Loop:
 
 def _frame_values(main: Graph, model: Transducer) -> Values:
     """What the joint takes of frames, for all frames of the batch at once, as if each were a row."""
-    size, *time = model.frame_shape
-    frames = main.op("Transpose", "frames", perm=[0, 2, 1]) if time else "frames"
-    bound = {model.frame: main.op("Reshape", frames, main.ints([-1, size, *time]))}
-    nodes = list(model.parts.frame)
-    if time:
-        # NeMo's joint transposes each (dim, 1) first. Fused with the product behind it, as ONNX Runtime would, that makes
-        # a product a frame of what is one for all.
-        for node in filter(lambda node: _transposes(node, model.frame), model.parts.frame):
-            bound[node.output[0]] = main.op("Reshape", frames, main.ints([-1, 1, size]))
-            nodes.remove(node)
-    inlined, name = instance(nodes, "frames:", bound)
-    main.adopt(inlined)
+    frames = main.op("Transpose", "frames", perm=[0, 2, 1]) if model.time_last else "frames"
+    rows = main.op("Reshape", frames, main.ints(model.frame_shape))
+    nodes, name = instance(model.parts.frame, "frames:", {model.frame: rows})
+    main.adopt(nodes)
     return {value: name(value) for value in model.parts.frame_values}
-
-
-def _transposes(node: onnx.NodeProto, value: str) -> bool:
-    """Whether it swaps the last two of the value's three axes."""
-    permutation = next((list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"), [])
-    return node.op_type == "Transpose" and node.input[0] == value and permutation == [0, 2, 1]

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from asr_service.engines.ort.graphs.builder import FLOAT, Graph
 from asr_service.engines.ort.graphs.inlining import instance
-from asr_service.engines.ort.graphs.probe import Sizes
 from asr_service.engines.ort.graphs.rules import Choice, Rules
 from asr_service.engines.ort.graphs.transducer import Transducer
 
@@ -29,8 +29,8 @@ class Around:
 
 
 class Step:
-    def __init__(self, graph: Graph, model: Transducer, sizes: Sizes, rules: Rules, around: Around) -> None:
-        self._graph, self._model, self._label_shapes = graph, model, sizes.label_shapes
+    def __init__(self, graph: Graph, model: Transducer, rules: Rules, around: Around) -> None:
+        self._graph, self._model = graph, model
         self._rules, self._around = rules, around
 
     def look(self, place: str, labels: Mapping[str, str]) -> Choice:
@@ -42,7 +42,8 @@ class Step:
         token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
         active = graph.op("Less", place, self._around.ends)
         emitted = graph.op("And", self._is_label(token), active)
-        return Choice(emitted, token, self._log_prob(tokens, token), near, duration=duration)
+        silent = graph.op("Gather", graph.ints(self._silent()), token)
+        return Choice(emitted, token, self._log_prob(tokens, token), near, silent=silent, duration=duration)
 
     def look_ahead(self, place: str, labels: Mapping[str, str]) -> Choice:
         """At a window of frames of each row from `place` on, all with the same labels before them."""
@@ -51,7 +52,7 @@ class Step:
         places = graph.op("Add", graph.op("Unsqueeze", place, column), graph.ints(range(window)))
         near = graph.op("Reshape", graph.op("Min", places, around.last), graph.ints([-1]))
         tokens, _ = self._outputs(
-            near, {value: self._repeated(value, labels[value]) for value in self._label_shapes}
+            near, {value: self._repeated(value, labels[value]) for value in self._model.parts.label_values}
         )
         token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
         is_label = graph.op("Reshape", self._is_label(token), graph.ints([-1, window]))
@@ -68,30 +69,37 @@ class Step:
 
     def _repeated(self, value: str, name: str) -> str:
         """Each row as often as there are frames in the window, one copy behind the other."""
-        graph, shape = self._graph, self._label_shapes[value]
+        graph, shape = self._graph, self._model.shapes[value]
         axis = shape.index(-1) + 1
         copies = [1] * (len(shape) + 1)
         copies[axis] = self._around.window
         expanded = graph.op("Expand", graph.op("Unsqueeze", name, graph.ints([axis])), graph.ints(copies))
         return graph.op("Reshape", expanded, graph.ints(shape))
 
-    def _outputs(self, frames: str, labels: Mapping[str, str]) -> tuple[str, str | None]:
+    def _outputs(self, frames: str, labels: Mapping[str, str]) -> tuple[str, str]:
         """Logits of tokens, (frames, tokens), and a TDT's best duration, (frames,) int64."""
         graph, rules = self._graph, self._rules
         taken = {value: graph.op("Gather", name, frames) for value, name in self._around.frames.items()}
         nodes, name = instance(self._model.parts.joint, "step:", taken | dict(labels))
         graph.adopt(nodes)
-        outputs = graph.op("Flatten", name(self._model.logits), axis=1)
+        outputs = name(self._model.logits)
         if not rules.durations:
-            return outputs, None
-        sizes = graph.ints([rules.tokens, rules.durations])
-        tokens, durations = graph.ops("Split", outputs, sizes, named=2, axis=1)
+            return outputs, ""
+        # Split into parts of different size, the CUDA provider would send tables to the GPU first.
+        tokens, durations = (
+            graph.op("Slice", outputs, *map(graph.ints, ([start], [end], [1])))
+            for start, end in ((0, rules.tokens), (rules.tokens, rules.tokens + rules.durations))
+        )
         return tokens, graph.op("ArgMax", durations, axis=1, keepdims=0)
 
     def _is_label(self, token: str) -> str:
-        is_label = np.ones(self._rules.tokens, np.bool_)
-        is_label[[token for token in (self._rules.blank, self._rules.unknown) if token is not None]] = False
-        return self._graph.op("Gather", self._graph.bools(is_label), token)
+        return self._graph.op("Gather", self._graph.bools(~self._silent()), token)
+
+    def _silent(self) -> npt.NDArray[np.bool_]:
+        """Which tokens say nothing."""
+        silent = np.zeros(self._rules.tokens, np.bool_)
+        silent[[token for token in (self._rules.blank, self._rules.unknown) if token is not None]] = True
+        return silent
 
     def _log_prob(self, logits: str, token: str) -> str:
         graph, column = self._graph, self._graph.ints([1])

@@ -4,7 +4,7 @@ Exporters name many values by chance, so inputs and outputs are found by their t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -14,15 +14,18 @@ from asr_service.engines.ort.graphs.inlining import Model, Tensor, read, renamed
 from asr_service.engines.ort.graphs.partition import Parts, needed, split
 from serving.errors import ModelUnavailable
 
+Shape = tuple[int, ...]
+"""Of a value in rows, with -1 in place of their number."""
+
 
 @dataclass(frozen=True)
 class State:
-    """One tensor of a recurrent prediction network, shape (layers, rows, hidden)."""
+    """One tensor of a recurrent prediction network."""
 
     before: str
     after: str
-    layers: int
-    hidden: int
+    shape: Shape
+    """(layers, -1, hidden)."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,27 @@ class Transducer:
     opset: int
     domains: Mapping[str, int]
     frame: str
-    """Shape (rows, dim), or (rows, dim, 1): time is the last axis of NeMo's."""
-    frame_shape: tuple[int, ...]
-    """Without the rows."""
+    frame_shape: Shape
+    """(-1, dim), or (-1, dim, 1) with an axis for time."""
     labels: str
-    """Shape (rows, context): the last label before a recurrent network, the last few before a stateless one."""
+    """The last label before a recurrent network, the last few before a stateless one."""
     label_kind: int
-    context: int
+    label_shape: Shape
+    """(-1, labels)."""
     label_counts: Tensor | None
     """Shape (rows,): NeMo's networks take it and give it back unused."""
     states: tuple[State, ...]
     """None before a stateless network."""
     logits: str
-    """Shape (rows, …, outputs), with axes of size 1 between."""
+    time_last: bool
+    """Whether the encoder gives (batch, dim, time), as NeMo's do, instead of (batch, time, dim)."""
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    """Of what the parts hand to each other and of the logits; once the model was squeezed."""
+
+    @property
+    def outputs(self) -> int:
+        """Tokens, and durations if there are any."""
+        return self.shapes[self.logits][-1]
 
 
 def stateless(decoder: Path, joiner: Path) -> Transducer:
@@ -99,7 +110,9 @@ def _transducer(
 ) -> Transducer:
     _check_precision(models)
     labels, counts = _labels(models[0]), _label_counts(models[0])
-    logits = _before_log_softmax(nodes, logits)
+    makers = {output: node for node in nodes for output in node.output}
+    logits = _before_log_softmax(makers, logits)
+    states = tuple(replace(state, after=_without_copies(makers, state.after)) for state in states)
     inputs = [labels.name, *(state.before for state in states), *([counts.name] if counts else [])]
     results = [logits, *(state.after for state in states)]
     parts = split(needed(nodes, results), frame.name, inputs)
@@ -110,13 +123,14 @@ def _transducer(
         opset=models[0].opset,
         domains={domain: version for model in models for domain, version in model.domains.items()},
         frame=frame.name,
-        frame_shape=(_size(models[-1].path, frame), *([1] if len(frame.shape) == 3 else [])),
+        frame_shape=(-1, _size(models[-1].path, frame), *([1] if len(frame.shape) == 3 else [])),
         labels=labels.name,
         label_kind=labels.kind,
-        context=_size(models[0].path, labels) if not states else 1,
+        label_shape=(-1, 1 if states else _size(models[0].path, labels)),
         label_counts=counts,
         states=states,
         logits=logits,
+        time_last=len(frame.shape) == 3,
     )
 
 
@@ -139,15 +153,18 @@ def _check(path: Path, parts: Parts, results: Sequence[str]) -> None:
         )
 
 
-def _before_log_softmax(nodes: Sequence[onnx.NodeProto], logits: str) -> str:
-    """Some exports end in LogSoftmax; the search takes it of the tokens that it chose and needs no other."""
-    makers = {output: node for node in nodes for output in node.output}
-    value = logits
+def _without_copies(makers: Mapping[str, onnx.NodeProto], value: str) -> str:
     while value in makers and makers[value].op_type == "Identity":
         value = makers[value].input[0]
+    return value
+
+
+def _before_log_softmax(makers: Mapping[str, onnx.NodeProto], logits: str) -> str:
+    """Some exports end in LogSoftmax; the search takes it of the tokens that it chose and needs no other."""
+    value = _without_copies(makers, logits)
     if value in makers and makers[value].op_type == "LogSoftmax":
-        return str(makers[value].input[0])
-    return logits
+        return _without_copies(makers, makers[value].input[0])
+    return value
 
 
 def _states(model: Model, before: Sequence[Tensor]) -> tuple[State, ...]:
@@ -161,7 +178,7 @@ def _states(model: Model, before: Sequence[Tensor]) -> tuple[State, ...]:
 def _state(model: Model, before: Tensor, after: Tensor) -> State:
     match before.shape:
         case (int(layers), _, int(hidden)):
-            return State(before.name, after.name, layers, hidden)
+            return State(before.name, after.name, (layers, -1, hidden))
     raise ModelUnavailable(f"{model.path} does not say how large its states are; export it again")
 
 
