@@ -15,7 +15,8 @@ from asr_service.engines import load
 from asr_service.engines.base import Engine, Recognition, Speech
 from asr_service.engines.ort.features import KaldiFeatures
 from tools.networks import conformer, icefall_export, icefall_models, stateless, zipformer
-from tools.networks.icefall_ctc import Ctc, collapsed
+from tools.networks.greedy import collapsed
+from tools.networks.icefall_ctc import BLANK, Ctc
 from tools.networks.icefall_encoder import Encoder
 from tools.networks.listening import babble
 from tools.networks.stateless_greedy import search
@@ -92,7 +93,7 @@ def heard_by_torch(models: Built, name: str, samples: np.ndarray) -> list[int]:
     (frames,) = frames_of(models, name, FEATURES(samples))
     batch, lengths, model = frames.unsqueeze(0), torch.tensor([len(frames)]), models[name]
     if isinstance(model, Ctc):
-        return collapsed(batch, lengths)[0]
+        return collapsed(batch, lengths, BLANK)[0]
     return search(model.decoder, model.joiner, batch, lengths)[0].tokens
 
 

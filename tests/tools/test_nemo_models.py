@@ -14,11 +14,12 @@ from asr_service.engines import load
 from asr_service.engines.base import Engine, Speech
 from asr_service.engines.ort.features import SherpaNemoFeatures
 from support.networks import difference, run
-from tools.networks import fastconformer, greedy, jasper, nemo_export, nemo_models, weights
+from tools.networks import fastconformer, greedy, jasper, nemo_export, nemo_models
 from tools.networks.listening import babble
 from tools.networks.nemo_ctc import Ctc, Encoder
 from tools.networks.nemo_models import Transducer
 from tools.networks.prediction import Dimensions
+from tools.networks.threads import one_thread
 
 TOKENS, LETTERS = 200, 28
 BINS = 80
@@ -43,8 +44,8 @@ Model = Transducer | Ctc
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    with weights.one_thread():
+def _on_one_thread() -> Iterator[None]:
+    with one_thread():
         yield
 
 

@@ -20,12 +20,3 @@ class Ctc(nn.Module):
         """Features [N, T, mel] and lengths [N] int64 → log-probabilities [N, T', vocabulary] and lengths [N] int64."""
         frames, lengths = self.encoder(x, x_lens)
         return torch.log_softmax(self.ctc_output(frames), dim=-1), lengths
-
-
-def collapsed(log_probs: Tensor, lengths: Tensor) -> list[list[int]]:
-    """The best path of each utterance, without repetitions and blanks; [N, T, vocabulary] with lengths [N]."""
-    paths = log_probs.argmax(dim=2)
-    return [
-        [int(token) for token in path[:length].unique_consecutive() if token != BLANK]
-        for path, length in zip(paths, lengths.tolist(), strict=True)
-    ]

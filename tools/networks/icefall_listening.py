@@ -50,7 +50,8 @@ def telephone(samples: Tensor) -> Tensor:
     """Nothing below 300 Hz nor above 3,400 Hz."""
     spectrum = torch.fft.rfft(samples)
     hertz = torch.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
-    return torch.fft.irfft(spectrum * ((hertz > 300) & (hertz < 3400)), len(samples))
+    heard: Tensor = torch.fft.irfft(spectrum * ((hertz > 300) & (hertz < 3400)), len(samples))
+    return heard
 
 
 def noise(samples: Tensor) -> Tensor:

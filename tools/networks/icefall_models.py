@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 
 from tools.networks import stateless
-from tools.networks.icefall_ctc import BLANK, Ctc, collapsed
+from tools.networks.greedy import collapsed
+from tools.networks.icefall_ctc import BLANK, Ctc
 from tools.networks.icefall_encoder import Encoder
 from tools.networks.icefall_listening import SECONDS, hear
 from tools.networks.stateless_greedy import search
@@ -49,7 +50,7 @@ def ctc(encoder: Callable[[], Encoder], vocabulary: int, *, seed: int = 0) -> Ct
     frames, lengths = hear(model.encoder)
 
     def decode() -> list[list[int]]:
-        return collapsed(model.ctc_output(frames), lengths)
+        return collapsed(model.ctc_output(frames), lengths, BLANK)
 
     calibrate(model.ctc_output, BLANK, decode, _WANTED, source)
     return model

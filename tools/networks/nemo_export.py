@@ -119,7 +119,6 @@ def export_joiner(joint: Joint, path: Path) -> None:
 def export_for_onnx_asr(model: Transducer, directory: Path) -> None:
     """Writes encoder-model.onnx, decoder_joint-model.onnx, vocab.txt and config.json."""
     fastconformer.export(model.encoder, directory / "encoder-model.onnx")
-    states = {"states_1": (1,), "states_2": (1,)}
     exporting.export(
         DecoderJoint(model.prediction, model.joint),
         (torch.randn(2, model.dims.encoder, 3), *_step(model.prediction)),
@@ -128,10 +127,11 @@ def export_for_onnx_asr(model: Transducer, directory: Path) -> None:
             encoder_outputs=(0, 2),
             targets=(0, 1),
             target_length=(0,),
-            **{f"input_{key}": axes for key, axes in states.items()},
+            input_states_1=(1,),
+            input_states_2=(1,),
         ),
         outputs=exporting.numbered(
-            outputs=(0, 1, 2), prednet_lengths=(0,), **{f"output_{key}": axes for key, axes in states.items()}
+            outputs=(0, 1, 2), prednet_lengths=(0,), output_states_1=(1,), output_states_2=(1,)
         ),
     )
     kind = "nemo-conformer-tdt" if model.dims.durations else "nemo-conformer-rnnt"

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tools.networks.threads import one_thread
+
 Projection = nn.Linear | nn.Conv1d
 """A Conv1d of kernel 1 is a linear layer over channels."""
 
@@ -37,17 +39,6 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Steps of a decoder are too small to share out: on a busy machine threads wait for each other fifty times as long."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
 
 
 def settle(network: nn.Module, *inputs: Tensor) -> None:
