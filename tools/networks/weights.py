@@ -141,7 +141,7 @@ def _follow(output: Projection, blank: int, inputs: Tensor, directions: int) -> 
         mean, deviations, axes = _principal(inputs, directions)
         slopes = (inputs.double().cpu() - mean) @ axes.T / deviations
         weight = (slopes.T @ (best - best.mean()) / len(best) / deviations) @ axes
-        output.weight[blank] = weight.view(output.weight[blank].shape)
+        output.weight[blank] = weight.view(output.weight[blank].shape).to(output.weight)
         _bias(output)[blank] = best.mean() - weight @ mean
 
 
