@@ -23,7 +23,7 @@ from asr_service.engines.ort.graphs.transducer import Transducer, fused, recurre
 from asr_service.engines.ort.runtime import Placement
 from asr_service.engines.ort.search import nemo_search, stateless_search
 from serving.errors import ModelUnavailable
-from support.reference_search import StatelessReference
+from support.reference_search import RecurrentReference, StatelessReference
 from support.searches import CASES, RNNT, TDT, alike, encoded, rows
 
 ON_CUDA = {
@@ -163,6 +163,26 @@ def test_states_that_are_used_as_a_whole_stay_so(one_file: Path) -> None:
     onnx.save(model, one_file)
     shapes = {state.shape for state in lean(fused(one_file)).states}
     assert shapes == {(TDT.layers, -1, TDT.hidden), (-1, TDT.hidden)}
+
+
+@pytest.mark.parametrize("bias", ["computed", "of the rows", "missing"])
+def test_what_is_no_plain_bias_is_added_as_it_is(bias: str, one_file: Path) -> None:
+    model = onnx.load(one_file)
+    products = {node.output[0]: node for node in model.graph.node if node.op_type == "MatMul"}
+    node = next(node for node in model.graph.node if node.op_type == "Add" and node.input[0] in products)
+    if bias == "computed":
+        model.graph.node.insert(0, helper.make_node("Neg", [node.input[1]], ["negative"]))
+        node.input[1] = "negative"
+    elif bias == "of the rows":
+        node.input[1] = node.input[0]
+    else:
+        node.op_type = "Identity"
+        del node.input[1]
+    onnx.save(model, one_file)
+    search = nemo_search(one_file, None, Placement(), frames="out", tokens=TDT.tokens)
+    frames = TDT.frames(4, 30)
+    batch = encoded(frames.transpose(0, 2, 1), [30] * 4)
+    alike(rows(search(batch)), map(RecurrentReference(one_file, None, tokens=TDT.tokens).tdt, frames))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 Each row goes at its own pace: a step evaluates the joint at every row's own frames, and then the prediction network, of
 which rows that found no label keep nothing. The rules are those of Bataev et al., "Label-Looping: Highly Efficient Decoding
 for Transducers" (2024), without its nested loops, where all rows wait for the one with the most blanks before its next
-label. Steps for 128 utterances of 15 to 20 s with 3.3 tokens a second, by how many frames a step looks at to find the first
-label in them:
+label. Steps, simulated for 128 utterances of 15 to 20 s with 3.3 tokens a second, by how many frames a step looks at to find
+the first label in them:
 
     frames                          1     2     4     8    16    nested loops
     RNN-T, 80 ms                  322   182   107    80    78           1,254

@@ -118,10 +118,10 @@ class _Part:
         elif self._is_product(node) and self._uses[output] == 1:
             # If it is not a bias that takes it, it is written then.
             self._products[output] = node
-        elif product := self._biased(node):
-            (bias,) = (value for value in node.input if value in self._weights)
-            left, right = product.input
-            self._squeezed[output] = self.graph.op("Gemm", self.squeezed(left), right, bias, named=output)
+        elif self._is_bias(node):
+            product, bias = sorted(node.input, key=self._products.__contains__, reverse=True)
+            rows, matrix = self._products.pop(product).input
+            self._squeezed[output] = self.graph.op("Gemm", self.squeezed(rows), matrix, bias, named=output)
         else:
             self._write(node)
 
@@ -154,13 +154,14 @@ class _Part:
         sizes = tuple(self._weights[node.input[1]].dims)
         return _squeezed(self._shapes.get(node.input[0], ())) == (-1, sizes[0]) and 1 not in sizes
 
-    def _biased(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        """The product that a node adds a bias to, if that is what it does."""
-        products = [self._products[value] for value in node.input if value in self._products]
-        if node.op_type != "Add" or len(products) != 1 or not self._needs_no_axes(node):
-            return None
-        self._products.pop(products[0].output[0])
-        return products[0]
+    def _is_bias(self, node: onnx.NodeProto) -> bool:
+        """Added to a product that waits for it."""
+        kinds = [(value in self._products, value in self._weights) for value in node.input]
+        return (
+            node.op_type == "Add"
+            and sorted(kinds) == [(False, True), (True, False)]
+            and self._needs_no_axes(node)
+        )
 
     def _needs_no_axes(self, node: onnx.NodeProto) -> bool:
         """Whether it computes the same of operands without axes of size 1."""
