@@ -1,9 +1,8 @@
 """NeMo's models in onnx-asr's layout give what onnx-asr itself makes of them: the same tokens in the same frames."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx_asr
 import pytest
 
@@ -21,6 +20,7 @@ TYPES = {
 }
 FRAME = 0.08
 MOST_TIES = 1
+"""Of them all: random weights leave near ties, and features are summed in another order."""
 
 Found = list[tuple[str, int]]
 
@@ -40,8 +40,7 @@ def reference(name: str, directory: Path) -> Callable[[Samples], Found]:
     model = onnx_asr.load_model(TYPES[name], directory, providers=["CPUExecutionProvider"]).with_timestamps()
 
     def recognize(samples: Samples) -> Found:
-        """ort puts silence behind the shortest."""
-        found = model.recognize(np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples)))))
+        found = model.recognize(samples)
         return [
             (text, round(start / FRAME)) for text, start in zip(found.tokens, found.timestamps, strict=True)
         ]
@@ -54,10 +53,15 @@ def engine(directory: Path) -> Engine:
     return load(directory, precision="fp32", threads=1, engine="ort")
 
 
+def whole(heard: Sequence[Samples]) -> list[Samples]:
+    """Without those that ort puts digital silence behind, of which normalisation makes what rounding decides."""
+    return [samples for samples in heard if len(samples) >= MIN_SAMPLES]
+
+
 def test_tokens_and_frames_are_onnx_asrs(
     engine: Engine, reference: Callable[[Samples], Found], sample: Samples
 ) -> None:
-    heard = utterances(sample, COUNT, seed=3, longest=15.0)
+    heard = whole(utterances(sample, COUNT, seed=3, longest=15.0))
     expected = [reference(samples) for samples in heard]
     found = [
         [(token.text.decode(), round((token.start or 0) / FRAME)) for token in recognition.tokens]
