@@ -8,6 +8,7 @@ from torch import Tensor
 
 from support.networks import difference, run
 from tools.networks.fastconformer import LARGE, PARAKEET_0_6B, TINY, Dimensions, FastConformer, export
+from tools.networks.relative_attention import Kernel
 from tools.networks.weights import seeded, settle
 
 
@@ -90,7 +91,7 @@ def test_fused_attention_gives_what_the_written_out_one_gives(network: FastConfo
 
 
 @pytest.mark.parametrize("attention", ["explicit", "sdpa"])
-def test_half_precision_hardly_changes_it(attention: str, network: FastConformer) -> None:
+def test_half_precision_hardly_changes_it(attention: Kernel, network: FastConformer) -> None:
     half = FastConformer(TINY, attention=attention).eval()
     half.load_state_dict(network.state_dict())
     (found,) = encoded(half.half(), noise(200).half(), 200)

@@ -65,12 +65,10 @@ def exports(models: dict[str, Model], tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("nemo")
     for name, model in models.items():
         (folder / name).mkdir()
-        write = (
-            nemo_export.export_ctc_for_sherpa_onnx
-            if isinstance(model, Ctc)
-            else nemo_export.export_for_sherpa_onnx
-        )
-        write(model, folder / name)
+        if isinstance(model, Ctc):
+            nemo_export.export_ctc_for_sherpa_onnx(model, folder / name)
+        else:
+            nemo_export.export_for_sherpa_onnx(model, folder / name)
     return folder
 
 

@@ -82,7 +82,7 @@ def test_babble_is_the_same_for_a_seed_and_changes_as_speech_does() -> None:
     sound = babble(3, seed=4)
     assert torch.equal(sound, babble(3, seed=4))
     assert not torch.equal(sound, babble(3, seed=5))
-    assert (len(sound), sound.abs().max()) == (48_000, 0.5)
+    assert (len(sound), sound.abs().max().item()) == (48_000, 0.5)
     features = normalized(log_mel(sound, 80))
     near = (features[:, 1:] * features[:, :-1]).mean()
     far = (features[:, 100:] * features[:, :-100]).mean()
