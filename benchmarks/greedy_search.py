@@ -20,7 +20,6 @@ from statistics import median
 
 import numpy as np
 import onnxruntime
-import torch
 from numpy.typing import NDArray
 from onnx_asr.models.nemo import NemoConformerRnnt, NemoConformerTdt
 
@@ -95,19 +94,18 @@ def make(directory: Path, tokens: int, durations: int) -> None:
 
 def encoded(directory: Path, batch: int, seconds: float) -> Frames:
     """Of babble; the shortest utterance has three quarters of the longest."""
-    lengths = np.linspace(0.75, 1, batch) * seconds
-    utterances = [
-        normalized(log_mel(babble(length, 100 + row), ENCODER.mel_bins)) for row, length in enumerate(lengths)
-    ]
-    features = torch.nn.utils.rnn.pad_sequence([one.T for one in utterances], batch_first=True).transpose(
-        1, 2
-    )
     encoder = onnxruntime.InferenceSession(
         directory / "encoder-model.onnx", providers=["CPUExecutionProvider"]
     )
-    inputs = {"audio_signal": features.numpy(), "length": np.array([one.shape[1] for one in utterances])}
-    values, counts = encoder.run(["outputs", "encoded_lengths"], inputs)
-    return Frames(values, counts)
+    rows = list[NDArray[np.float32]]()
+    for number, length in enumerate(np.linspace(0.75, 1, batch) * seconds):
+        features = normalized(log_mel(babble(length, 100 + number), ENCODER.mel_bins))[None].numpy()
+        inputs = {"audio_signal": features, "length": np.array([features.shape[2]])}
+        values, counts = encoder.run(["outputs", "encoded_lengths"], inputs)
+        rows.append(values[0, :, : counts[0]])
+    lengths = np.array([row.shape[1] for row in rows])
+    padded = [np.pad(row, ((0, 0), (0, lengths.max() - row.shape[1]))) for row in rows]
+    return Frames(np.stack(padded), lengths)
 
 
 def onnx_asrs(directory: Path, durations: int, frames: Frames, threads: int) -> Callable[[], Texts]:
