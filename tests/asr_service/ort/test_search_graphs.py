@@ -94,7 +94,7 @@ def test_every_node_of_a_step_has_a_cuda_kernel(window: int, two_files: tuple[Pa
 
 def test_a_step_has_few_nodes(one_file: Path) -> None:
     """Each takes a launch; as the file has it, they would be half as many again."""
-    assert len(in_loop(composed(lean(fused(one_file))))) <= 58
+    assert len(in_loop(composed(lean(fused(one_file))))) <= 57
 
 
 def test_frames_are_projected_before_the_loop(one_file: Path) -> None:
@@ -163,6 +163,28 @@ def test_states_that_are_used_as_a_whole_stay_so(one_file: Path) -> None:
     onnx.save(model, one_file)
     shapes = {state.shape for state in lean(fused(one_file)).states}
     assert shapes == {(TDT.layers, -1, TDT.hidden), (-1, TDT.hidden)}
+
+
+def test_the_first_layers_products_of_labels_are_looked_up(one_file: Path) -> None:
+    made = lean(fused(one_file))
+    gather = made.parts.labels[0]
+    assert gather.op_type == "Gather"
+    assert list(made.weights[gather.input[0]].dims) == [TDT.tokens, 4 * TDT.hidden]
+
+
+def test_embeddings_that_are_changed_first_are_not_looked_up(one_file: Path) -> None:
+    model = onnx.load(one_file)
+    embed = next(node for node in model.graph.node if node.op_type == "Gather")
+    transposed = next(node for node in model.graph.node if embed.output[0] in node.input)
+    model.graph.node.insert(1, helper.make_node("Neg", list(embed.output), ["negative"]))
+    transposed.input[0] = "negative"
+    onnx.save(model, one_file)
+    made = lean(fused(one_file))
+    assert list(made.weights[made.parts.labels[0].input[0]].dims) == [TDT.tokens, TDT.hidden]
+    search = nemo_search(one_file, None, Placement(), frames="out", tokens=TDT.tokens)
+    frames = TDT.frames(4, 30)
+    found = rows(search(encoded(frames.transpose(0, 2, 1), [30] * 4)))
+    alike(found, map(RecurrentReference(one_file, None, tokens=TDT.tokens).tdt, frames))
 
 
 @pytest.mark.parametrize("bias", ["computed", "of the rows", "missing"])

@@ -1,5 +1,6 @@
 """A transducer with as few nodes as compute the same: a search launches each of them at every step."""
 
+from asr_service.engines.ort.graphs.lookup import tabulate
 from asr_service.engines.ort.graphs.lstm import write_out_lstms
 from asr_service.engines.ort.graphs.probe import measure
 from asr_service.engines.ort.graphs.squeezing import squeeze
@@ -10,4 +11,4 @@ from asr_service.engines.ort.graphs.unstacking import unstack
 def lean(model: Transducer) -> Transducer:
     """Raises ModelUnavailable where the model cannot compute several rows side by side."""
     model = unstack(write_out_lstms(model))
-    return squeeze(model, measure(model))
+    return tabulate(squeeze(model, measure(model)))
