@@ -12,8 +12,9 @@ from google.rpc.status_pb2 import Status
 
 from diarization_service.frames import Kind
 from diarization_service.mailbox import Cancelled, Inbox, Outbox
+from diarization_service.patches import completed, patches
 from diarization_service.progress import ProgressMeter
-from diarization_service.turns import Diarization, completed, updates
+from diarization_service.turns import Diarization, Known
 from serving import logs
 from serving.speakers import SpeakerBounds, speaker_bounds
 from serving.status import to_status
@@ -85,7 +86,7 @@ def _answer(config: DiarizationConfig, diarizer: Diarizer, inbox: Inbox, outbox:
             outbox.send(Kind.RESPONSE, DiarizeResponse(progress=progress))
 
     found = diarizer(samples, speaker_bounds(config.speakers), hook)
-    for update in updates(found):
+    for update in patches(Known(), found.known):
         outbox.send(Kind.RESPONSE, DiarizeResponse(turns=update))
     outcome = completed(found)
     outcome.timing.CopyFrom(

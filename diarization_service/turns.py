@@ -1,32 +1,42 @@
-"""From the pipeline's tracks to the contract's turns. Pure.
+"""Turns, and how tracks become turns. Pure.
 
 A track is (start, end, label): seconds from the start of the recording, and whatever name the clustering gave the
 speaker. Turns lie on the 16 kHz sample grid and inside the recording, are in order of time, and carry labels in order of
 first appearance.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from serving.times import SAMPLE_RATE, samples_to_duration
-from speech.audio.v1.audio_pb2 import TimeSpan
-from speech.diarization.v1 import diarization_pb2
-from speech.diarization.v1.diarization_pb2 import DiarizationCompleted, TurnsUpdate
+from serving.times import SAMPLE_RATE
 
 Track = tuple[float, float, Hashable]
 
-# Keeps one update near 0.5 MB where gRPC clients take 4 MiB by default.
-TURNS_PER_UPDATE = 10_000
 
-
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Turn:
     """One speaker, from sample `start` up to sample `end`."""
 
     start: int
     end: int
     speaker: str
+    confidence: float | None = None
+    """Mean over its frames of the share of the windows there that heard this speaker, 0 to 1; None for early turns."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known while audio arrives, and, where both horizons are the recording's end, all of it.
+
+    Both lists are in order of start; turns of `exclusive` do not overlap. Before sample `horizon`, no turn means that nobody
+    spoke; before `final_horizon` nothing will change any more.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    exclusive: tuple[Turn, ...] = ()
+    horizon: int = 0
+    final_horizon: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,22 @@ class Diarization:
     exclusive: tuple[Turn, ...]
     speakers: tuple[str, ...]
     samples: int
+    embeddings: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """By speaker, of length 1; none for who never spoke long enough alone."""
+
+    @property
+    def known(self) -> Known:
+        """As the last state of what is known."""
+        return Known(self.turns, self.exclusive, self.samples, self.samples)
+
+    @property
+    def overlaps(self) -> tuple[tuple[int, int], ...]:
+        """Samples from where to where several speak; in order, and not touching each other."""
+        return tuple(_joined(_overlaps(self.turns)))
+
+    def samples_of(self, speaker: str) -> int:
+        """Samples in which this one speaks."""
+        return sum(turn.end - turn.start for turn in self.turns if turn.speaker == speaker)
 
     @property
     def speech_samples(self) -> int:
@@ -72,30 +98,6 @@ def diarization(tracks: Iterable[Track], exclusive_tracks: Iterable[Track], samp
     )
 
 
-def updates(found: Diarization, turns_per_update: int = TURNS_PER_UPDATE) -> Iterator[TurnsUpdate]:
-    """The whole diarization as updates that, applied in order, give its turns; at least one."""
-    starts = [0, *(turn.start for turn in found.turns[turns_per_update::turns_per_update])]
-    for start, end in zip(starts, [*starts[1:], found.samples], strict=True):
-        update = TurnsUpdate(
-            turns=_messages(found.turns, start, end),
-            exclusive_turns=_messages(found.exclusive, start, end),
-            horizon=samples_to_duration(end),
-            final_horizon=samples_to_duration(end),
-        )
-        # `from` is a keyword in Python, so the field goes by its name as a string.
-        getattr(update, "from").CopyFrom(samples_to_duration(start))
-        yield update
-
-
-def completed(found: Diarization) -> DiarizationCompleted:
-    """The totals; timing is the caller's to add."""
-    return DiarizationCompleted(
-        speakers=found.speakers,
-        turns=len(found.turns),
-        speech_duration=samples_to_duration(found.speech_samples),
-    )
-
-
 def _on_grid(tracks: Iterable[Track], samples: int) -> Iterator[_Span]:
     for start, end, label in tracks:
         span = _Span(max(0, round(start * SAMPLE_RATE)), min(samples, round(end * SAMPLE_RATE)), label)
@@ -113,13 +115,21 @@ def _names(spans: Iterable[_Span]) -> dict[Hashable, str]:
     return {label: f"SPEAKER_{index:02d}" for index, label in enumerate(labels)}
 
 
-def _messages(turns: Iterable[Turn], start: int, end: int) -> list[diarization_pb2.Turn]:
-    """The turns that start from sample `start` on and before sample `end`."""
-    return [
-        diarization_pb2.Turn(
-            span=TimeSpan(start=samples_to_duration(turn.start), end=samples_to_duration(turn.end)),
-            speaker=turn.speaker,
-        )
-        for turn in turns
-        if start <= turn.start < end
-    ]
+def _overlaps(turns: Iterable[Turn]) -> Iterator[tuple[int, int]]:
+    """In order of start, what each of the turns has in common with those before it."""
+    covered = 0
+    for turn in turns:
+        if turn.start < min(turn.end, covered):
+            yield turn.start, min(turn.end, covered)
+        covered = max(covered, turn.end)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order of start, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return joined

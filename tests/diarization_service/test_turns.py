@@ -1,14 +1,16 @@
-"""Tracks to turns: the grid, the order, the names, the totals, and updates that add up."""
+"""Tracks to turns: the grid, the order, the names, and what several turns add up to."""
 
-import pytest
+from collections.abc import Iterable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diarization_service.turns import Diarization, Turn, completed, diarization, updates
-from serving.times import SAMPLE_RATE, samples_to_duration, seconds
-from speech.diarization.v1.diarization_pb2 import TurnsUpdate
+from diarization_service.turns import Diarization, Turn, diarization
+from serving.times import SAMPLE_RATE
 
 SAMPLES = 10 * SAMPLE_RATE
+# Where every sample would take too long to look at.
+COARSE = 1_600
 TIMES = st.floats(-1, 11, allow_nan=False)
 LABELS = st.integers(0, 4)
 
@@ -79,22 +81,6 @@ def test_speech_is_the_number_of_samples_in_which_somebody_speaks(found: Diariza
     assert coarse.speech_samples == len(spoken)
 
 
-@given(diarizations, st.integers(1, 5))
-def test_updates_applied_in_order_give_the_turns(found: Diarization, turns_per_update: int) -> None:
-    turns: list[Turn] = []
-    exclusive: list[Turn] = []
-    horizon = 0
-    for update in updates(found, turns_per_update):
-        start = samples(getattr(update, "from"))
-        assert start <= horizon, "nobody was told of what lies between"
-        turns = [turn for turn in turns if turn.start < start] + read(update.turns)
-        exclusive = [turn for turn in exclusive if turn.start < start] + read(update.exclusive_turns)
-        horizon = samples(update.horizon)
-        assert all(turn.start < horizon for turn in [*turns, *exclusive])
-        assert update.final_horizon == update.horizon
-    assert (turns, exclusive, horizon) == (list(found.turns), list(found.exclusive), SAMPLES)
-
-
 def test_times_are_rounded_to_the_sample() -> None:
     (turn,) = diarization([(0.4 / SAMPLE_RATE, 1.6 / SAMPLE_RATE, "x")], [], SAMPLES).turns
     assert (turn.start, turn.end) == (0, 2)
@@ -107,27 +93,23 @@ def test_what_is_shorter_than_a_sample_or_outside_is_dropped() -> None:
     assert none == Diarization((), (), (), SAMPLES)
 
 
-@pytest.mark.parametrize("length", [0, SAMPLES])
-def test_silence_is_said_too(length: int) -> None:
-    (update,) = updates(diarization([], [], length))
-    expected = TurnsUpdate(horizon=samples_to_duration(length), final_horizon=samples_to_duration(length))
-    getattr(expected, "from").SetInParent()
-    assert update == expected
+@given(diarizations)
+def test_overlaps_are_where_several_speak(found: Diarization) -> None:
+    assert marked(found.overlaps) == {
+        place
+        for place in range(SAMPLES // COARSE)
+        if sum(turn.start <= place * COARSE < turn.end for turn in found.turns) > 1
+    }
+    for earlier, later in zip(found.overlaps, found.overlaps[1:], strict=False):
+        assert earlier[1] < later[0]
 
 
-def test_totals() -> None:
-    found = diarization([(1, 3, "a"), (2, 4, "b"), (6, 7, "a")], [(1, 2, "a")], SAMPLES)
-    total = completed(found)
-    assert (list(total.speakers), total.turns) == (["SPEAKER_00", "SPEAKER_01"], 3)
-    assert seconds(total.speech_duration) == 4
+@given(diarizations)
+def test_speech_of_all_is_that_of_each(found: Diarization) -> None:
+    total = sum(turn.end - turn.start for turn in found.turns)
+    assert sum(found.samples_of(speaker) for speaker in found.speakers) == total
 
 
-def samples(time: object) -> int:
-    return round(seconds(time) * SAMPLE_RATE)  # type: ignore[arg-type]
-
-
-def read(messages: object) -> list[Turn]:
-    return [
-        Turn(samples(turn.span.start), samples(turn.span.end), turn.speaker)
-        for turn in messages  # type: ignore[attr-defined]
-    ]
+def marked(spans: Iterable[tuple[int, int]]) -> set[int]:
+    """Every `COARSE`th sample within the spans."""
+    return {place for start, end in spans for place in range(-(-start // COARSE), -(-end // COARSE))}
