@@ -11,7 +11,6 @@ process of its own.
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,14 +20,14 @@ import numpy.typing as npt
 import torch
 
 import diarization_service.torch_compat  # noqa: F401  makes the next imports work
-from diarization_service.answering import Hook, MachineFailed
+from diarization_service.answering import Hook
 from diarization_service.config import WorkerConfig
+from diarization_service.devices import device_named, failures_named, provider
 from diarization_service.networks import load_network
 from diarization_service.shared_trunk import SharedTrunkDiarization
 from diarization_service.turns import Diarization, Track, diarization
 from serving import logs
 from serving.cores import cores
-from serving.errors import InvalidConfig
 from serving.speakers import SpeakerBounds
 from serving.times import SAMPLE_RATE, duration
 from speech.audio.v1.audio_pb2 import ModelInfo
@@ -36,7 +35,6 @@ from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 
 # isort: split
 import pyannote.audio
-from lightning.pytorch.utilities.memory import is_oom_error
 from pyannote.audio.core.plda import PLDA
 from pyannote.audio.pipelines import SpeakerDiarization
 from pyannote.core import Annotation
@@ -91,7 +89,7 @@ class Pipeline:
         frame_step: float = self._pipeline._segmentation.model.receptive_field.step  # noqa: SLF001
         return DescribeDiarizationResponse(
             models=[
-                ModelInfo(role=role, engine=ENGINE, provider=_provider(self._device))
+                ModelInfo(role=role, engine=ENGINE, provider=provider(self._device))
                 for role in ("segmentation", "embedding")
             ],
             early_turns=False,
@@ -114,7 +112,7 @@ class Pipeline:
         """
         if not samples.size:
             return diarization([], [], 0)
-        with _failures_named(), warnings.catch_warnings():
+        with failures_named(), warnings.catch_warnings():
             # About clusters out of bounds and statistics over single frames: all of it is answered above.
             warnings.simplefilter("ignore")
             output: Any = self._pipeline(
@@ -134,11 +132,11 @@ def load_pipeline(config: WorkerConfig) -> Pipeline:
     """The pipeline on its device, not warmed yet. Raises ModelUnavailable, InvalidConfig (no such device)."""
     # By itself torch heeds the CPUs that it may run on, not a share of their time.
     torch.set_num_threads(config.threads or min(torch.get_num_threads(), cores()))
-    device = _device(config.device)
+    device = device_named(config.device)
     pipeline = build(config, device, SharedTrunkDiarization)
     _log.info(
         "pipeline loaded",
-        device=_provider(device),
+        device=provider(device),
         asked_for=config.device,
         threads=torch.get_num_threads(),
         torch=torch.__version__,
@@ -163,32 +161,6 @@ def build(config: WorkerConfig, device: torch.device, kind: type[PipelineT]) -> 
     pipeline.instantiate(PARAMETERS)
     pipeline.to(device)
     return pipeline
-
-
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    """Errors that another replica may not have: no memory, or a GPU that fell out."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, MemoryError | torch.AcceleratorError) or is_oom_error(error):
-            raise MachineFailed(str(error)) from error
-        raise
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device("cuda:0" if name == "cuda" else name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidConfig(f"cannot compute on device {name!r}: {error}", field="device") from error
-    return device
-
-
-def _provider(device: torch.device) -> str:
-    return "cpu" if device.type == "cpu" else f"{device} ({torch.cuda.get_device_name(device)})"
 
 
 def _adapted(hook: Hook) -> Callable[..., None]:

@@ -1,0 +1,44 @@
+"""The embedding network up to its frames: WeSpeaker's ResNet34, arranged for inference.
+
+Batch norms scale and shift what the convolution before them made by constants, so they are folded into it. Reference: Zeinali
+et al., "BUT system description to VoxCeleb Speaker Recognition Challenge 2019"; pyannote.audio.models.embedding.wespeaker.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class Residual(nn.Module):
+    """Two convolutions and a way around them."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.first: nn.Conv2d = fuse_conv_bn_eval(block.conv1, block.bn1)
+        self.second: nn.Conv2d = fuse_conv_bn_eval(block.conv2, block.bn2)
+        self.shortcut: nn.Module = (
+            fuse_conv_bn_eval(*block.shortcut) if len(block.shortcut) else nn.Identity()
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.first(inputs).relu_()
+        outputs: Tensor = self.second(hidden).add_(self.shortcut(inputs)).relu_()
+        return outputs
+
+
+class Trunk(nn.Module):
+    """Features (batch, frames, mels) to (batch, dimension, frames / 8)."""
+
+    def __init__(self, resnet: Any) -> None:
+        super().__init__()
+        self.first: nn.Conv2d = fuse_conv_bn_eval(resnet.conv1, resnet.bn1)
+        layers = (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)
+        self.blocks = nn.Sequential(*(Residual(block) for layer in layers for block in layer))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, features: Tensor) -> Tensor:
+        images = features.mT[:, None].contiguous(memory_format=torch.channels_last)
+        frames: Tensor = self.blocks(self.first(images).relu_())
+        return frames.flatten(1, 2)

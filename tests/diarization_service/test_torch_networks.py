@@ -1,0 +1,122 @@
+"""Our networks against pyannote.audio's own, on real speech: the same activity, the same embeddings."""
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from diarization_service.stages import Block, Floats
+
+if TYPE_CHECKING:
+    from diarization_service.torch_networks import TorchNetworks
+
+pytestmark = pytest.mark.models
+
+SAMPLE_RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def windows() -> Floats:
+    """Three of 10 s; the last with zeros after the recording's end."""
+    import pyannote.audio  # noqa: PLC0415  torch is slow to load, and other tests do without it
+
+    with wave.open(str(Path(pyannote.audio.__file__).parent / "sample" / "sample.wav")) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32_768
+    starts = (8 * SAMPLE_RATE, 15 * SAMPLE_RATE, 24 * SAMPLE_RATE)
+    padded = np.pad(samples, (0, 10 * SAMPLE_RATE))
+    return np.stack([padded[start : start + 10 * SAMPLE_RATE] for start in starts])
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Any:
+    import torch  # noqa: PLC0415
+
+    from diarization_service.pipeline import build  # noqa: PLC0415
+
+    # isort: split
+    from pyannote.audio.pipelines import SpeakerDiarization  # noqa: PLC0415
+
+    return build(_config(), torch.device("cpu"), SpeakerDiarization)
+
+
+@pytest.fixture(scope="module")
+def networks() -> "Iterator[TorchNetworks]":
+    import torch  # noqa: PLC0415
+
+    from diarization_service.torch_networks import load_networks  # noqa: PLC0415
+
+    threads = torch.get_num_threads()
+    yield load_networks(_config())
+    torch.set_num_threads(threads)
+
+
+def _config() -> Any:
+    from diarization_service.config import WorkerConfig  # noqa: PLC0415
+    from serving.models import ModelStore  # noqa: PLC0415
+
+    store = ModelStore()
+    return WorkerConfig(
+        segmentation=str(store.path("pyannote-segmentation-3.0")),
+        embedding=str(store.path("wespeaker-resnet34")),
+        device="cpu",
+    )
+
+
+def test_geometry_is_pyannotes(networks: "TorchNetworks", pipeline: Any) -> None:
+    geometry = networks.geometry
+    inference, field = pipeline._segmentation, pipeline._segmentation.model.receptive_field
+    assert geometry.window == inference.duration * SAMPLE_RATE
+    assert geometry.step == round(inference.step * SAMPLE_RATE)
+    assert geometry.frames == inference.model.num_frames(geometry.window)
+    assert (geometry.frame_duration, geometry.frame_step) == (field.duration, field.step)
+    assert geometry.dimension == pipeline._embedding.dimension
+
+
+@pytest.mark.filterwarnings("ignore:std()")  # pyannote tries statistics over single frames
+def test_the_shortest_speech_that_is_embedded_is_pyannotes(networks: "TorchNetworks", pipeline: Any) -> None:
+    assert networks.geometry.least_samples == pipeline._embedding.min_num_samples
+
+
+def test_activity_is_what_pyannotes_inference_hears(
+    networks: "TorchNetworks", pipeline: Any, windows: Floats
+) -> None:
+    import torch  # noqa: PLC0415
+
+    expected = pipeline._segmentation.infer(torch.from_numpy(windows)[:, None])
+    heard = networks.segment(windows)
+    assert heard.dtype == np.uint8
+    np.testing.assert_array_equal(heard, expected)
+    assert 0 < heard.mean() < 1
+
+
+def test_embeddings_are_those_of_pyannotes_network(
+    networks: "TorchNetworks", pipeline: Any, windows: Floats
+) -> None:
+    import torch  # noqa: PLC0415
+
+    masks = networks.segment(windows).astype(np.float32).transpose(0, 2, 1)
+    found = networks.embed([_block(window, mask) for window, mask in zip(windows, masks, strict=True)])
+    expected = pipeline._embedding(torch.from_numpy(windows)[:, None], masks=torch.from_numpy(masks))
+    spoken = masks.any(axis=2)
+    assert 0 < spoken.sum() < spoken.size
+    ours = np.concatenate(found)
+    assert np.isnan(ours[~spoken]).all()
+    np.testing.assert_allclose(ours[spoken], expected[spoken], atol=1e-4)
+
+
+def test_few_frames_are_enough(networks: "TorchNetworks", pipeline: Any, windows: Floats) -> None:
+    """Fewer than a frame of the embedding network: pyannote then pools nothing, and has an embedding all the same."""
+    import torch  # noqa: PLC0415
+
+    masks = np.zeros((1, 3, networks.geometry.frames), np.float32)
+    masks[0, 0, 1:3] = masks[0, 1, 100:104] = 1
+    [found] = networks.embed([_block(windows[0], masks[0])])
+    expected = pipeline._embedding(torch.from_numpy(windows[:1])[:, None], masks=torch.from_numpy(masks))
+    np.testing.assert_allclose(found[0, :2], expected[0, :2], atol=1e-4)
+
+
+def _block(window: Floats, masks: Floats) -> Block:
+    return Block(window, (0,), masks[None])
