@@ -8,13 +8,14 @@ other recordings, and hands back the results in the order in which they were tak
     recording.accept_activity(networks.segment(samples))
     blocks = recording.take_blocks(most)
     recording.accept_embeddings(networks.embed(blocks))
-    patch = recording.early()                         # now and then
+    known = recording.early()                         # now and then
     recording.end()                                   # then as above until
     if recording.finished: answer = recording.answer()
 
 One thread at a time may call; `answer` may run on another one than the rest, since nothing else is left to do by then.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from diarization_service.stages import Activity, Block, Floats, Geometry
 from serving.speakers import SpeakerBounds
 
+Check = Callable[[], None]
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
@@ -34,22 +36,20 @@ class Track(NamedTuple):
     start: float
     end: float
     speaker: int
-    confidence: float
-    """Mean over its frames of the share of the windows there that heard this speaker, 0 to 1."""
+    confidence: float | None
+    """Mean over its frames of the share of the windows there that heard this speaker, 0 to 1; None while that may change."""
 
 
 @dataclass(frozen=True)
-class Patch:
-    """What changed in the early turns: replaces those that start at or after `since` and, if given, before `until`."""
+class Early:
+    """Who speaks when as far as known while audio arrives."""
 
-    since: float
-    until: float | None
     tracks: tuple[Track, ...]
-    """In order of start, then end."""
+    """In order of start, then end. Those that did not change since the last time are the same objects."""
     exclusive: tuple[Track, ...]
     """The same without overlaps."""
     horizon: float
-    """Seconds up to which early turns are known."""
+    """Seconds up to which they are known."""
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,10 @@ class Answer:
     """In order of start, then end."""
     exclusive: tuple[Track, ...]
     """The same without overlaps."""
-    overlaps: tuple[tuple[float, float], ...]
-    """Where several speak: start and end in seconds, in order, not touching each other."""
     voices: dict[int, Floats]
-    """Mean embedding of each speaker that has a track, as the clustering had it: not of length 1; NaN where it had none."""
+    """Mean embedding of each speaker that has a track, not of length 1; none for who never speaks long enough alone."""
     samples: int
     """Of the recording."""
-
-
-class Clustering(Protocol):
-    """Exact clustering: `diarization_service.clustering.cluster`."""
-
-    def __call__(self, embeddings: Floats, trained: Bools, bounds: SpeakerBounds) -> tuple[Integers, Floats]:
-        """The cluster of each embedding and the clusters' centroids.
-
-        `embeddings` has shape (local speakers, dimension): those who are active in their window, in order of window, then
-        of speaker; NaN where the network gave none. `trained` says which of them speak alone for long enough to be
-        clustered; the others join the nearest cluster. Clusters are numbered from 0 without gaps.
-        """
-        ...
 
 
 class EarlyClustering(Protocol):
@@ -100,7 +85,6 @@ class Recording:
         self,
         geometry: Geometry,
         bounds: SpeakerBounds,
-        clustering: Clustering,
         early: EarlyClustering | None = None,
         block_windows: int = 1,
     ) -> None:
@@ -177,10 +161,13 @@ class Recording:
         """Whether all audio is in and everything was computed, so that `answer` can be asked for."""
         raise NotImplementedError
 
-    def early(self) -> Patch | None:
-        """What changed in the early turns since the last call; None where nothing did, or without early clustering."""
+    def early(self) -> Early | None:
+        """Who speaks when so far; None where nothing changed since the last call, or without early clustering."""
         raise NotImplementedError
 
-    def answer(self) -> Answer:
-        """Who speaks when, exactly as pyannote.audio's pipeline would have said. Raises ValueError before `finished`."""
+    def answer(self, check: Check = lambda: None) -> Answer:
+        """Who speaks when, as pyannote.audio's pipeline would have said. Raises ValueError before `finished`.
+
+        Passes on what `check`, called now and then, raises.
+        """
         raise NotImplementedError
