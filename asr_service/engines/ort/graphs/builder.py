@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 FLOAT, INT32, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
+DOUBLE = TensorProto.DOUBLE
 
 OPSET, IR_VERSION = 17, 8
 """Old enough for every onnxruntime that runs these graphs, those that recognisers bundle included."""
@@ -55,6 +56,9 @@ class Graph:
     def floats(self, values: Any) -> str:
         return self._weight(np.asarray(values, np.float32))
 
+    def doubles(self, values: Any) -> str:
+        return self._weight(np.asarray(values, np.float64))
+
     def ints(self, values: Any) -> str:
         return self._weight(np.asarray(values, np.int64))
 
@@ -88,7 +92,12 @@ class Graph:
 
     def proto(self) -> onnx.GraphProto:
         """The graph alone, as the branch of an If takes it."""
-        return helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._weights)
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, self._weights)
+        # By their names ONNX Runtime parts nodes among devices. What it makes up for nameless ones ("Squeeze0") can be what a
+        # fusion calls its own, and then a node is looked for on the wrong device (allocation_planner.cc refuses the graph).
+        for number, node in enumerate(graph.node):
+            node.name = f"{self._name}/node_{number}"
+        return graph
 
     def model(self, *, domains: Mapping[str, int] | None = None) -> onnx.ModelProto:
         """`domains` names the operator sets besides ONNX's own, with their versions."""
