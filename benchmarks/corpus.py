@@ -41,14 +41,14 @@ MEETINGS = {
     "tests/data/debug.development.rttm": "9667a672072f7d0ad5b647cfaed987d8c52209a4e1ddc252fed06d0b955e7aeb",
     "tests/data/debug.test.rttm": "eae147d74d3f08002a5028183538eb35e6a7c7a77fe7d87c51eec95852d33161",
 }
-_LIBRIVOX = "test/data/librivox/sense_and_sensibility_01_austen_64kb-{}.wav"
+LIBRIVOX = "test/data/librivox/sense_and_sensibility_01_austen_64kb-{}.wav"
 READERS = {
     POCKETSPHINX: {
-        _LIBRIVOX.format("0870"): "b0557cf95c974d930577e58e46b7f068c432a6e3afcc286563d88922b2a5315c",
-        _LIBRIVOX.format("0880"): "fbec491ef00ee734a67f0ee318e98c51c157b479e1629ff4f4426861ecac0414",
-        _LIBRIVOX.format("0890"): "5793ffbdee55fb8bfd284943a6866864c832d9d4accf2661cabd39915c84ee10",
-        _LIBRIVOX.format("0920"): "40882414ef4cc51f3ff7a63bad0c8c87e7f595ffeb8209fbf756c8ebc5c28a59",
-        _LIBRIVOX.format("0930"): "954adbf0b56ac8a148cbe77b39ca18d76b5f2a1e1f405565bd786ce3e68a68b7",
+        LIBRIVOX.format("0870"): "b0557cf95c974d930577e58e46b7f068c432a6e3afcc286563d88922b2a5315c",
+        LIBRIVOX.format("0880"): "fbec491ef00ee734a67f0ee318e98c51c157b479e1629ff4f4426861ecac0414",
+        LIBRIVOX.format("0890"): "5793ffbdee55fb8bfd284943a6866864c832d9d4accf2661cabd39915c84ee10",
+        LIBRIVOX.format("0920"): "40882414ef4cc51f3ff7a63bad0c8c87e7f595ffeb8209fbf756c8ebc5c28a59",
+        LIBRIVOX.format("0930"): "954adbf0b56ac8a148cbe77b39ca18d76b5f2a1e1f405565bd786ce3e68a68b7",
     },
     MOONSHINE: {
         "moonshine_voice/assets/two_cities.wav": "f3348494d77cb74a02862f5e685ed09faf3e75832c5cc5c80703282c2cd8b52e",
@@ -74,21 +74,21 @@ BECKETT = "moonshine_voice/assets/beckett.wav"
 CLIPS = (
     Clip(
         "austen",
-        _LIBRIVOX.format("0870"),
+        LIBRIVOX.format("0870"),
         "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for them",
     ),
-    Clip("austen", _LIBRIVOX.format("0880"), "he was not an ill disposed young man"),
+    Clip("austen", LIBRIVOX.format("0880"), "he was not an ill disposed young man"),
     Clip(
         "austen",
-        _LIBRIVOX.format("0890"),
+        LIBRIVOX.format("0890"),
         "unless to be rather cold hearted and rather selfish is to be ill disposed",
     ),
     Clip(
         "austen",
-        _LIBRIVOX.format("0920"),
+        LIBRIVOX.format("0920"),
         "had he married a more amiable woman he might have been made still more respectable than he was",
     ),
-    Clip("austen", _LIBRIVOX.format("0930"), "he might even have been made amiable himself"),
+    Clip("austen", LIBRIVOX.format("0930"), "he might even have been made amiable himself"),
     Clip("dickens", CITIES, "it was the best of times it was the worst of times", 1.0, 4.8),
     Clip("dickens", CITIES, "it was the age of wisdom it was the age of foolishness", 4.8, 8.5),
     Clip("dickens", CITIES, "it was the epoch of belief it was the epoch of incredulity", 8.5, 13.1),
@@ -158,13 +158,15 @@ class Recording:
 
 
 def sample() -> Recording:
-    wav, rttm, stm = fetch(PYANNOTE, SAMPLE, _folder()).values()
+    wav, rttm, stm = fetch(PYANNOTE, SAMPLE, recordings_folder()).values()
     return Recording("sample", read_audio(wav), _turns(rttm, "sample"), _sentences(stm))
 
 
 def meeting(name: str) -> Recording:
     """The AMI excerpt `name`: dev00 and dev01 hold two speakers, tst00 and tst01 four."""
-    files = {Path(inside).name: path for inside, path in fetch(PYANNOTE, MEETINGS, _folder()).items()}
+    files = {
+        Path(inside).name: path for inside, path in fetch(PYANNOTE, MEETINGS, recordings_folder()).items()
+    }
     rttm = files["debug.development.rttm" if name.startswith("dev") else "debug.test.rttm"]
     return Recording(name, read_audio(files[f"{name}.wav"]), _turns(rttm, name))
 
@@ -204,10 +206,10 @@ def conversation(seconds: float, seed: int = 0) -> Recording:
         length += len(pause) + len(audio)
     samples = np.concatenate(pieces)
     room = random.normal(0, 8, len(samples))  # about -72 dBFS: no microphone hears digital silence
-    return Recording(f"conversation-{seconds:g}s", _to_int16(samples + room), tuple(turns), tuple(sentences))
+    return Recording(f"conversation-{seconds:g}s", to_int16(samples + room), tuple(turns), tuple(sentences))
 
 
-def _folder() -> Path:
+def recordings_folder() -> Path:
     cache = os.environ.get("DUOSCRIBE_CACHE")
     return (Path(cache) if cache else Path.home() / ".cache" / "duoscribe") / "recordings"
 
@@ -216,7 +218,7 @@ def _clips_by_turn() -> list[tuple[Clip, Samples]]:
     """All clips, the readers taking turns; who has fewer clips says some of them again."""
     paths: dict[str, Path] = {}
     for package, files in READERS.items():
-        paths |= fetch(package, files, _folder())
+        paths |= fetch(package, files, recordings_folder())
     by_speaker: dict[str, list[Clip]] = {}
     for clip in CLIPS:
         by_speaker.setdefault(clip.speaker, []).append(clip)
@@ -231,10 +233,10 @@ def _cut(samples: Samples, clip: Clip) -> Samples:
     piece = samples[int(clip.start * SAMPLE_RATE) : end]
     voiced = np.concatenate([piece[int(a * SAMPLE_RATE) : int(b * SAMPLE_RATE)] for a, b in _voiced(piece)])
     gain = float(10 ** (-23 / 20) * 32768 / np.sqrt(np.mean(voiced.astype(np.float64) ** 2)))
-    return _to_int16(piece * gain)
+    return to_int16(piece * gain)
 
 
-def _to_int16(samples: NDArray[np.floating[Any]]) -> Samples:
+def to_int16(samples: NDArray[np.floating[Any]]) -> Samples:
     clipped: Samples = np.clip(samples, -32768, 32767).astype(np.int16)
     return clipped
 
