@@ -15,71 +15,21 @@ other recordings, and hands back the results in the order in which they were tak
 One thread at a time may call; `answer` may run on another one than the rest, since nothing else is left to do by then.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
+from diarization_service.counting import Grid, SpeakerCount
+from diarization_service.early_turns import Early, EarlyClustering, EarlyTurns
+from diarization_service.final_turns import Answer, Check, answer
 from diarization_service.stages import Activity, Block, Floats, Geometry
+from diarization_service.store import Store, masks
+from diarization_service.windows import Audio, all_windows, blocks, full_windows
 from serving.speakers import SpeakerBounds
-
-Check = Callable[[], None]
-Bools = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
-
-
-class Track(NamedTuple):
-    """One speaker from `start` to `end`, in seconds from the start of the recording."""
-
-    start: float
-    end: float
-    speaker: int
-    confidence: float | None
-    """Mean over its frames of the share of the windows there that heard this speaker, 0 to 1; None while that may change."""
-
-
-@dataclass(frozen=True)
-class Early:
-    """Who speaks when as far as known while audio arrives."""
-
-    tracks: tuple[Track, ...]
-    """In order of start, then end. Those that did not change since the last time are the same objects."""
-    exclusive: tuple[Track, ...]
-    """The same without overlaps."""
-    horizon: float
-    """Seconds up to which they are known."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Who speaks when in the whole recording."""
-
-    tracks: tuple[Track, ...]
-    """In order of start, then end."""
-    exclusive: tuple[Track, ...]
-    """The same without overlaps."""
-    voices: dict[int, Floats]
-    """Mean embedding of each speaker that has a track, not of length 1; none for who never speaks long enough alone."""
-    samples: int
-    """Of the recording."""
-
-
-class EarlyClustering(Protocol):
-    """Incremental clustering with bounded cost per update: `diarization_service.early`."""
-
-    def add(self, embeddings: Floats, trained: Bools, windows: Integers) -> None:
-        """The next local speakers, in order, with the windows that they belong to."""
-        ...
-
-    def labels(self) -> Integers:
-        """The speaker of every local speaker added so far, from 0; -1 where none is known yet."""
-        ...
 
 
 class Recording:
-    """The state of one recording. Its memory grows by embeddings and packed activity, not by audio or turns."""
+    """The state of one recording. Its memory grows by embeddings and packed activity, not by audio."""
 
     def __init__(
         self,
@@ -89,85 +39,151 @@ class Recording:
         block_windows: int = 1,
     ) -> None:
         """`early` None: no early turns. `block_windows` is the networks'."""
-        raise NotImplementedError
+        self._geometry = geometry
+        self._bounds = bounds
+        self._audio = Audio()
+        self._ended = False
+        self._taken_windows = 0
+        self._store = Store(geometry)
+        self._count = SpeakerCount(geometry)
+        self._blocks = blocks(block_windows)
+        self._next_block = next(self._blocks)
+        self._ready_blocks: deque[range] = deque()
+        self._taken_blocks: deque[range] = deque()
+        self._early_turns = None if early is None else EarlyTurns(early, geometry)
 
     def feed(self, pcm: bytes) -> None:
-        """The recording's next 16-bit little-endian mono samples at 16 kHz; any number of bytes, samples may be split."""
-        raise NotImplementedError
+        """The recording's next 16-bit little-endian mono samples at 16 kHz; any number of bytes, samples may be split.
+
+        Raises ValueError after the end.
+        """
+        if self._ended:
+            raise ValueError("audio after the end of audio")
+        self._audio.append(pcm)
 
     def end(self) -> None:
         """No audio follows."""
-        raise NotImplementedError
+        self._ended = True
+        self._line_up_blocks()
 
     @property
     def received(self) -> int:
         """Samples fed so far."""
-        raise NotImplementedError
+        return self._audio.samples
 
     @property
     def held(self) -> int:
         """Samples kept in memory since a window still needs them; what back-pressure is measured by."""
-        raise NotImplementedError
+        return self._audio.held
+
+    @property
+    def windows(self) -> int:
+        """Windows known so far; all of them once the audio has ended."""
+        count = all_windows if self._ended else full_windows
+        return count(self.received, self._geometry)
+
+    @property
+    def segmented(self) -> int:
+        """Windows whose activity was accepted."""
+        return self._store.windows
+
+    @property
+    def embedded(self) -> int:
+        """Windows, counted from the first, whose speakers are embedded or that have none."""
+        outstanding = self._taken_blocks or self._ready_blocks
+        return outstanding[0].start if outstanding else min(self._next_block.start, self.segmented)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all audio is in and everything was computed, so that `answer` can be asked for."""
+        return self._ended and self.embedded == self.windows
 
     @property
     def ready_windows(self) -> int:
         """Windows that can be taken for segmentation."""
-        raise NotImplementedError
+        return self.windows - self._taken_windows
 
     @property
     def ready_blocks(self) -> int:
         """Blocks that can be taken for embedding."""
-        raise NotImplementedError
+        return len(self._ready_blocks)
 
     def take_windows(self, most: int) -> Floats:
         """The next up to `most` ready windows, shape (windows, samples)."""
-        raise NotImplementedError
+        first = self._taken_windows
+        self._taken_windows += min(most, self.ready_windows)
+        samples = np.empty((self._taken_windows - first, self._geometry.window), np.float32)
+        for place, window in enumerate(range(first, self._taken_windows)):
+            samples[place] = self._audio.read(window * self._geometry.step, self._geometry.window)
+        return samples
 
     def accept_activity(self, activity: Activity) -> None:
         """Segmentation of as many windows, those taken longest ago, shape (windows, frames, speakers).
 
         Raises ValueError for more than were taken.
         """
-        raise NotImplementedError
+        if self.segmented + len(activity) > self._taken_windows:
+            raise ValueError("activity of windows that were not taken")
+        self._store.add_activity(activity)
+        self._count.add(activity)
+        self._line_up_blocks()
 
     def take_blocks(self, most: int) -> list[Block]:
-        """The next up to `most` ready blocks. Windows in which nobody speaks are passed over."""
-        raise NotImplementedError
+        """The next up to `most` ready blocks. Those in which nobody speaks are passed over."""
+        taken = [self._ready_blocks.popleft() for _ in range(min(most, self.ready_blocks))]
+        self._taken_blocks.extend(taken)
+        made = [self._block(windows) for windows in taken]
+        self._drop_audio()
+        return made
 
     def accept_embeddings(self, embeddings: list[Floats]) -> None:
         """Embeddings of as many blocks, those taken longest ago, each of shape (windows, speakers, dimension).
 
         Raises ValueError for more than were taken.
         """
-        raise NotImplementedError
-
-    @property
-    def windows(self) -> int:
-        """Windows known so far; all of them once the audio has ended."""
-        raise NotImplementedError
-
-    @property
-    def segmented(self) -> int:
-        """Windows whose activity was accepted."""
-        raise NotImplementedError
-
-    @property
-    def embedded(self) -> int:
-        """Windows, counted from the first, whose speakers are embedded or that have none."""
-        raise NotImplementedError
-
-    @property
-    def finished(self) -> bool:
-        """Whether all audio is in and everything was computed, so that `answer` can be asked for."""
-        raise NotImplementedError
+        if len(embeddings) > len(self._taken_blocks):
+            raise ValueError("embeddings of blocks that were not taken")
+        for found in embeddings:
+            self._store.add_embeddings(self._taken_blocks.popleft(), found)
 
     def early(self) -> Early | None:
         """Who speaks when so far; None where nothing changed since the last call, or without early clustering."""
-        raise NotImplementedError
+        if self._early_turns is None:
+            return None
+        return self._early_turns.update(self._store, self._count, self.embedded, self._bounds.maximum)
 
     def answer(self, check: Check = lambda: None) -> Answer:
         """Who speaks when, as pyannote.audio's pipeline would have said. Raises ValueError before `finished`.
 
         Passes on what `check`, called now and then, raises.
         """
-        raise NotImplementedError
+        if not self.finished:
+            raise ValueError("the answer was asked for before everything was computed")
+        return answer(self._store, self._count, Grid(self._geometry), self._bounds, check)
+
+    def _line_up_blocks(self) -> None:
+        """Whatever is segmented and belongs to a whole block, or to the recording's last one, can be embedded."""
+        while True:
+            block = self._next_block
+            if self._ended:
+                block = range(block.start, min(block.stop, self.windows))
+            if not block or block.stop > self.segmented:
+                break
+            if self._store.speaking[block.start : block.stop].any():
+                self._ready_blocks.append(block)
+            self._next_block = next(self._blocks)
+        self._drop_audio()
+
+    def _block(self, windows: range) -> Block:
+        step = self._geometry.step
+        starts = tuple(index * step for index in range(len(windows)))
+        return Block(
+            samples=self._audio.read(windows.start * step, starts[-1] + self._geometry.window),
+            starts=starts,
+            masks=masks(self._store.activity(windows), self._geometry),
+        )
+
+    def _drop_audio(self) -> None:
+        """Blocks need it longest: each window is segmented before."""
+        needed = self._ready_blocks[0] if self._ready_blocks else self._next_block
+        self._audio.drop(needed.start * self._geometry.step)
