@@ -40,7 +40,7 @@ from asr_service.engines.ort.profiles import Profile, parse
 from asr_service.engines.ort.settings import Bounds, Settings, Wanted, parse_options
 from asr_service.engines.ort.source import Source
 from asr_service.engines.ort.speechlike import speech_like
-from asr_service.engines.ort.stages import Floats
+from asr_service.engines.ort.stages import Floats, Part
 from asr_service.engines.ort.watching import Watch, unwatched
 from serving.models.integrity import fingerprint
 from serving.times import SAMPLE_RATE
@@ -300,10 +300,12 @@ def network_seconds(model: Pipeline, batch: int, seconds: float) -> float:
 def part_seconds(model: Pipeline, rows: int, samples: int) -> float:
     session = model.encoder.lanes.lane(rows, samples).session
     features = model.features([speech_like(samples / SAMPLE_RATE)] * rows, samples)
-    inputs = model.encoder.signature.inputs(*features)
+    inputs = model.encoder.signature.inputs(*next(features.parts([Part(rows, rows)])))
     place = session.placement
     bound = {
         name: OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value), place.device, place.device_id)
+        if isinstance(value, np.ndarray)
+        else value
         for name, value in inputs.items()
     }
     taken = []
@@ -352,7 +354,7 @@ def frames(engine: OrtEngine, speech: Sounds) -> Floats:
     model = pipeline(engine)
     samples = clips(speech, rows, seconds, seed=0)
     longest = round(seconds * SAMPLE_RATE)
-    encoded = model.encoder(*model.features(samples, longest), longest)
+    encoded = model.encoder(model.features(samples, longest), longest)
     return np.concatenate(encoder_rows(model.encoder.signature, encoded))
 
 

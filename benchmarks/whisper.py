@@ -18,7 +18,7 @@ import numpy as np
 
 from asr_service.engines.base import Recognition, Samples, Speech
 from asr_service.engines.layout import Precision, detect
-from asr_service.engines.ort.features import SherpaWhisperFeatures
+from asr_service.engines.ort.features import NumpyFeatures, SherpaWhisperFeatures
 from asr_service.engines.ort.lanes import Lanes
 from asr_service.engines.ort.profiles import Profiles, parse
 from asr_service.engines.ort.runtime import Placement, Session
@@ -102,12 +102,13 @@ def sherpa_onnx(precision: Precision, threads: int) -> Recognize:
 def onnx_runtime(precision: Precision, threads: int) -> Recognize:
     layout, placement = detect(ModelStore().path(MODELS[precision]), precision), Placement(threads=threads)
     encoder = Session(layout.files["encoder"], placement)
+    front_end = SherpaWhisperFeatures()
     pipeline = WhisperPipeline(
-        SherpaWhisperFeatures(),
+        front_end,
+        NumpyFeatures(front_end, ThreadPoolExecutor(1), channels_first=True),
         Lanes.one(Profiles((parse("1x30"),)), encoder),
         WhisperSearch(layout.files["decoder"], encoder.metadata, placement),
         read_texts(layout.tokens, encoder.metadata),
-        pool=ThreadPoolExecutor(1),
     )
     return lambda speech: pipeline.recognize([speech])[0]
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from asr_service.engines.base import Recognition
-from asr_service.engines.ort.features import SherpaWhisperFeatures
+from asr_service.engines.ort.features import NumpyFeatures, SherpaWhisperFeatures
 from asr_service.engines.ort.lanes import Lanes
 from asr_service.engines.ort.profiles import Profiles, parse
 from asr_service.engines.ort.runtime import Placement, Session
@@ -21,12 +21,13 @@ def whisper(directory: Path, *, suffix: str = ".onnx", tail: int = TAIL, rows: s
     """`rows` are those of the only profile."""
     placement = Placement()
     encoder = Session(directory / f"encoder{suffix}", placement)
+    front_end = SherpaWhisperFeatures(int(encoder.metadata["n_mels"]), tail=tail)
     return WhisperPipeline(
-        SherpaWhisperFeatures(int(encoder.metadata["n_mels"]), tail=tail),
+        front_end,
+        NumpyFeatures(front_end, ThreadPoolExecutor(1), channels_first=True),
         Lanes.one(Profiles((parse(f"{rows}x30"),)), encoder),
         WhisperSearch(directory / f"decoder{suffix}", encoder.metadata, placement),
         read_texts(directory / "tokens.txt", encoder.metadata),
-        pool=ThreadPoolExecutor(1),
     )
 
 

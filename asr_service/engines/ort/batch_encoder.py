@@ -4,19 +4,22 @@ An encoder gains nothing from more than some dozens of rows, but a search, whose
 does; so one search follows all of the parts.
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from onnxruntime import OrtValue, RunOptions
 
 from asr_service.engines.ort.encoder import Signature, encode, encoded_lengths
 from asr_service.engines.ort.lanes import Lane, Lanes
 from asr_service.engines.ort.runtime import Rows
-from asr_service.engines.ort.stages import Encoded, Floats, Integers
+from asr_service.engines.ort.stages import BatchFeatures, Encoded, Floats, Integers, Part
 
-_Number = TypeVar("_Number", np.float32, np.int64)
+Lap = Callable[[str], None]
+_Computed = tuple[Floats | OrtValue, Integers]
+
+
+def _unmeasured(stage: str) -> None:
+    """Nobody wants to know."""
 
 
 class BatchEncoder:
@@ -29,68 +32,75 @@ class BatchEncoder:
         self._sizes: dict[int, tuple[int, ...]] = {}
 
     def __call__(
-        self, features: Floats, lengths: Integers, samples: int, options: RunOptions | None = None
+        self,
+        features: BatchFeatures,
+        samples: int,
+        options: RunOptions | None = None,
+        lap: Lap = _unmeasured,
     ) -> Encoded:
-        """Frames of a batch that `features.stacked` made, of utterances of at most so many samples.
+        """Frames of a batch of utterances of at most so many samples.
 
         They stay on the device. Rows beyond the batch's own, which fill the last part up to what its session takes,
-        stand behind the others. Raises OutsideProfiles, and what sessions raise.
+        stand behind the others. `lap` is told each time that "features" and "encoder" end. Raises OutsideProfiles, and
+        what sessions raise.
         """
-        sizes = self.lanes.split(len(features), samples)
-        if len(sizes) == 1:
-            return self._part(self.lanes.lane(sizes[0], samples), features, lengths, options)
-        return self._joined(
-            [self.lanes.lane(size, samples) for size in sizes], sizes, features, lengths, options
-        )
-
-    def _part(self, lane: Lane, features: Floats, lengths: Integers, options: RunOptions | None) -> Encoded:
-        rows = max(len(features), lane.least_rows)
-        return encode(lane.session, self.signature, _filled(features, rows), _filled(lengths, rows), options)
+        sizes = self.lanes.split(features.utterances, samples)
+        lanes = [self.lanes.lane(size, samples) for size in sizes]
+        parts = [Part(size, max(size, lane.least_rows)) for size, lane in zip(sizes, lanes, strict=True)]
+        computed = _watched(features.parts(parts), lap)
+        if len(parts) == 1:
+            return encode(lanes[0].session, self.signature, *next(computed), options)
+        return self._joined(lanes, parts, computed, features.frames, options)
 
     def _joined(
         self,
         lanes: Sequence[Lane],
-        sizes: Sequence[int],
-        features: Floats,
-        lengths: Integers,
+        parts: Sequence[Part],
+        computed: Iterator[_Computed],
+        frames: int,
         options: RunOptions | None,
     ) -> Encoded:
         """Each part's filling is overwritten by the part after it."""
-        last = max(sizes[-1], lanes[-1].least_rows)
-        total = len(features) - sizes[-1] + last
-        size = self._frame_sizes(lanes[0], features[: sizes[0]], lengths[: sizes[0]], options)
-        whole = lanes[0].session.empty((total, *size))
+        *before, last = parts
+        total = sum(part.utterances for part in before) + last.rows
+        whole: OrtValue | None = None
         said = np.zeros(total, np.int64)
         first = 0
-        for lane, count in zip(lanes, sizes, strict=True):
-            rows = max(count, lane.least_rows)
-            part = slice(first, first + count)
-            own = _filled(lengths[part], rows)
+        for lane, part, (features, lengths) in zip(lanes, parts, computed, strict=True):
+            if whole is None:
+                size = self._frame_sizes(lane, features, lengths, frames, options)
+                whole = lane.session.empty((total, *size))
             outputs = lane.session.run(
-                self.signature.inputs(_filled(features[part], rows), own),
-                into={self.signature.frames_out: Rows(whole, first, rows)},
+                self.signature.inputs(features, lengths),
+                into={self.signature.frames_out: Rows(whole, first, part.rows)},
                 options=options,
             )
-            said[first : first + rows] = encoded_lengths(self.signature, outputs, own)
-            first += count
+            said[first : first + part.rows] = encoded_lengths(self.signature, outputs, lengths)
+            first += part.utterances
         return Encoded({self.signature.frames_out: whole}, said)
 
     def _frame_sizes(
-        self, lane: Lane, features: Floats, lengths: Integers, options: RunOptions | None
+        self,
+        lane: Lane,
+        features: Floats | OrtValue,
+        lengths: Integers,
+        frames: int,
+        options: RunOptions | None,
     ) -> tuple[int, ...]:
         """Found by trying, once for each number of feature frames."""
-        frames = features.shape[self.signature.time_axis]
         if frames not in self._sizes:
-            encoded = self._part(lane, features, lengths, options)
+            encoded = encode(lane.session, self.signature, features, lengths, options)
             self._sizes[frames] = _sizes(encoded.outputs[self.signature.frames_out])
         return self._sizes[frames]
 
 
+def _watched(computed: Iterator[_Computed], lap: Lap) -> Iterator[_Computed]:
+    """Between one and the next, the encoder runs."""
+    for each in computed:
+        lap("features")
+        yield each
+        lap("encoder")
+
+
 def _sizes(tensor: OrtValue) -> tuple[int, ...]:
     return tuple(tensor.shape()[1:])
-
-
-def _filled(rows: npt.NDArray[_Number], count: int) -> npt.NDArray[_Number]:
-    """With the last row again and again, up to so many."""
-    missing = count - len(rows)
-    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing > 0 else rows

@@ -41,19 +41,19 @@ class Signature:
         lengths_out = more[0] if more else None
         return cls(features, lengths, frames_out, lengths_out, time_axis, time_axis_out, subsampling)
 
-    def inputs(self, features: Floats, lengths: Integers) -> dict[str, Array]:
-        """A batch that `features.stacked` made, as the session takes it."""
+    def inputs(self, features: Array | OrtValue, lengths: Integers) -> dict[str, Array | OrtValue]:
+        """A batch's features and how many frames are a row's own, as the session takes them."""
         return {self.features: features, self.lengths: lengths}
 
 
 def encode(
     session: Session,
     signature: Signature,
-    features: Floats,
+    features: Floats | OrtValue,
     lengths: Integers,
     options: onnxruntime.RunOptions | None = None,
 ) -> Encoded:
-    """Runs a batch that `features.stacked` made; what comes of its frames stays on the session's device."""
+    """Runs a batch of features; what comes of its frames stays on the session's device."""
     inputs = signature.inputs(features, lengths)
     outputs = session.run(inputs, keep=session.outputs.keys() - {signature.lengths_out}, options=options)
     return Encoded(outputs, encoded_lengths(signature, outputs, lengths))

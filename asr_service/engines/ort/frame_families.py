@@ -12,7 +12,7 @@ from asr_service.engines.ort.features.kaldi import SILENCE
 from asr_service.engines.ort.frame_plans import FramePlan
 from asr_service.engines.ort.runtime import Placement
 from asr_service.engines.ort.search import CtcSearch, nemo_search, stateless_search
-from asr_service.engines.ort.stages import FrontEnd, Search
+from asr_service.engines.ort.stages import GraphFrontEnd, Search
 from asr_service.engines.tokens import read_tokens
 from serving.errors import ModelUnavailable
 
@@ -73,7 +73,7 @@ def _nemo_subsampling(layout: ModelLayout, role: str) -> int:
     return int(layout.headers[role].metadata["subsampling_factor"])
 
 
-def _nemo_front_end(layout: ModelLayout, role: str, *, ctc: bool) -> FrontEnd:
+def _nemo_front_end(layout: ModelLayout, role: str, *, ctc: bool) -> GraphFrontEnd:
     """sherpa-onnx's features for its exports, so that both engines hear the same; NeMo's own for NeMo's."""
     if layout.export == "onnx-asr":
         return NemoFeatures(setting(layout, "features_size"))

@@ -23,7 +23,7 @@ from asr_service.engines.ort.runtime import Array, Placement
 from asr_service.engines.ort.shapes import FeatureLayout
 from asr_service.engines.ort.site import Site
 from asr_service.engines.ort.speechlike import speech_like
-from asr_service.engines.ort.stages import Encoded, Floats, FrontEnd, Integers, Search
+from asr_service.engines.ort.stages import Encoded, Floats, GraphFrontEnd, Integers, Search
 from asr_service.engines.tokens import read_tokens, token_texts
 from serving.times import SAMPLE_RATE
 
@@ -39,7 +39,7 @@ class FramePlan:
     layout: ModelLayout
     role: str
     """Of the encoder's file."""
-    front_end: FrontEnd
+    front_end: GraphFrontEnd
     signature: Signature
     search: Callable[[Placement], Search]
     """Loads it."""
@@ -64,15 +64,15 @@ class FramePlan:
 
     def open(self, site: Site, lanes: Lanes) -> Opened:
         search = self.search(site.placement)
+        features = site.features(self.front_end, channels_first=self.signature.time_axis == 2)
         company = self._company(site, lanes)
         texts = token_texts(read_tokens(self.layout.tokens))
         pipeline = Pipeline(
-            self.front_end,
+            features,
             self.signature,
             lanes,
             Bucketed(lanes.profiles) if company == "any" else Equal(self.front_end.frames),
             Decoder(search, texts, 10 / 1000 * self.signature.subsampling),
-            pool=site.pool,
             fixed_shapes=site.on_gpu,
             watch=site.watch,
         )

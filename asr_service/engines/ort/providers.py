@@ -130,6 +130,14 @@ def cuda_options(request: Request) -> Options:
     return _supported({**options, **overrides}, request)
 
 
+def always_rounds(version: Version) -> bool:
+    """Whether products in single precision are rounded to TF32 on CUDA, and no option keeps that ONNX Runtime from it.
+
+    Only the environment variable NVIDIA_TF32_OVERRIDE=0 does, for all of the process. Double precision is never rounded.
+    """
+    return not _known("use_tf32", version)
+
+
 def _placed(request: Request, device: str, *providers: tuple[str, Options]) -> Placement:
     config = {
         # Sessions share the cores: a thread that waits must not burn one.

@@ -9,6 +9,7 @@ from asr_service.engines.ort.profiles import Profile
 Provider = Literal["cpu", "cuda", "tensorrt"]
 Wanted = Literal["auto", "cpu", "cuda", "tensorrt"]
 EnginePrecision = Literal["fp16", "bf16", "fp32"]
+FeatureComputer = Literal["auto", "numpy", "graph"]
 
 EXECUTION_PROVIDERS: Mapping[Provider, str] = {
     "cpu": "CPUExecutionProvider",
@@ -52,6 +53,8 @@ class Settings:
     """Whether missing engines are built before the service serves, instead of refusing to start."""
     bounds: Bounds | None = None
     """Of the gate, in place of those of the precision; for models that nobody trained."""
+    features: FeatureComputer = "auto"
+    """What computes features: a graph beside the encoder, or NumPy on the host; auto: the graph on GPUs."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Options of providers and sessions that replace what `providers.placement` chooses."""
 

@@ -12,14 +12,20 @@ def unwatched(stage: str, seconds: float) -> None:
 
 
 class Stopwatch:
-    """Runs from when it is made."""
+    """Runs from when it is made. Stages may take turns."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
+        self._taken: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """The stage took all the time since the one before."""
+        """The stage took all the time since the last lap of any."""
         now = time.perf_counter()
-        self._watch(stage, now - self._last)
+        self._taken[stage] = self._taken.get(stage, 0.0) + now - self._last
         self._last = now
+
+    def tell(self) -> None:
+        """Of each stage, all of its laps together."""
+        for stage, seconds in self._taken.items():
+            self._watch(stage, seconds)

@@ -8,6 +8,7 @@ import pytest
 from asr_service.engines.onnx_header import read_header
 from asr_service.engines.ort.batch_encoder import BatchEncoder
 from asr_service.engines.ort.encoder import Signature
+from asr_service.engines.ort.features import Stacked
 from asr_service.engines.ort.graphs.builder import FLOAT, INT64, Graph
 from asr_service.engines.ort.lanes import Lanes
 from asr_service.engines.ort.profiles import OutsideProfiles, Profile, Profiles, Range
@@ -61,7 +62,7 @@ def batch(rows: int, frames: int = 40) -> tuple[np.ndarray, np.ndarray]:
 def test_parts_make_a_whole(session: Session, tmp_path: Path, rows: int, least: int) -> None:
     counting = Counting(session)
     features, lengths = batch(rows)
-    encoded = encoder(counting, tmp_path, Range(least, 4, 4))(features, lengths, samples=16_000)
+    encoded = encoder(counting, tmp_path, Range(least, 4, 4))(Stacked(features, lengths, 40), samples=16_000)
     frames = encoded.outputs["out"].numpy()
     np.testing.assert_array_equal(frames[:rows], 2 * features[:, ::STRIDE])
     assert encoded.lengths[:rows].tolist() == (lengths // STRIDE).tolist()
@@ -73,10 +74,10 @@ def test_the_size_of_the_frames_is_found_out_once_a_length(session: Session, tmp
     counting = Counting(session)
     encode = encoder(counting, tmp_path, Range(1, 4, 4))
     for frames in (40, 40, 24, 24):
-        encode(*batch(8, frames), samples=16_000)
+        encode(Stacked(*batch(8, frames), frames), samples=16_000)
     assert len(counting.runs) == 4 * 2 + 2
 
 
 def test_what_no_session_takes_is_refused(session: Session, tmp_path: Path) -> None:
     with pytest.raises(OutsideProfiles):
-        encoder(session, tmp_path, Range(1, 4, 4))(*batch(2), samples=11 * 16_000)
+        encoder(session, tmp_path, Range(1, 4, 4))(Stacked(*batch(2), 40), samples=11 * 16_000)

@@ -39,6 +39,8 @@ class PlayedGpu(Site):
     def placement(self) -> Placement:
         return Placement()
 
+    exact_placement = placement
+
 
 def on_cpu(directory: Path) -> Engine:
     return load(directory, precision="fp32", threads=1, engine="ort")

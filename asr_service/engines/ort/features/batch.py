@@ -1,12 +1,53 @@
 """A batch's features, computed side by side in threads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from asr_service.engines.base import Samples
-from asr_service.engines.ort.stages import Floats, FrontEnd, Integers
+from asr_service.engines.ort.stages import Features, Floats, FrontEnd, Integers, Part
+
+_Number = TypeVar("_Number", np.float32, np.int64)
+
+
+@dataclass(frozen=True)
+class NumpyFeatures(Features):
+    """Computed on the host, all at once."""
+
+    front_end: FrontEnd
+    pool: Executor
+    channels_first: bool = False
+
+    def __call__(self, batch: Sequence[Samples], longest: int | None = None) -> "Stacked":
+        frames = None if longest is None else self.front_end.frames(longest)
+        features, lengths = stacked(
+            self.front_end, batch, self.pool, frames=frames, channels_first=self.channels_first
+        )
+        return Stacked(features, lengths, features.shape[2 if self.channels_first else 1])
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """What `stacked` made."""
+
+    features: Floats
+    lengths: Integers
+    frames: int
+
+    @property
+    def utterances(self) -> int:
+        return len(self.lengths)
+
+    def parts(self, parts: Sequence[Part]) -> Iterator[tuple[Floats, Integers]]:
+        first = 0
+        for utterances, rows in parts:
+            part = slice(first, first + utterances)
+            yield _filled(self.features[part], rows), _filled(self.lengths[part], rows)
+            first += utterances
 
 
 def stacked(
@@ -45,3 +86,9 @@ def _rows(shape: tuple[int, int, int], channels_first: bool) -> Floats:
         return np.empty(shape, np.float32)
     batch, frames, bins = shape
     return np.empty((batch, bins, frames), np.float32).transpose(0, 2, 1)
+
+
+def _filled(rows: npt.NDArray[_Number], count: int) -> npt.NDArray[_Number]:
+    """With the last row again and again, up to so many."""
+    missing = count - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing > 0 else rows

@@ -12,13 +12,16 @@ import numpy as np
 
 from asr_service.engines.base import Samples
 from asr_service.engines.ort.features.filters import htk_filters
-from asr_service.engines.ort.features.spectrum import LENGTH, STEP, MelSpectrum, framed
+from asr_service.engines.ort.features.spectrum import LENGTH, STEP, Matrix, MelSpectrum, framed
+from asr_service.engines.ort.graphs.builder import Graph
 from asr_service.engines.ort.stages import Floats
 
 POVEY = (np.hanning(LENGTH) ** 0.85).astype(np.float32)
 PREEMPHASIS = np.float32(0.97)
 SIZE = 512
 FLOOR = np.finfo(np.float32).eps
+PREEMPHASIZING: Matrix = np.eye(LENGTH) - PREEMPHASIS * np.eye(LENGTH, k=1)
+"""On frames, as rows. Their first samples stay as they are; all windows are zero there."""
 SILENCE = math.log(1e-10)
 """As icefall and sherpa-onnx pad batches."""
 
@@ -44,6 +47,21 @@ class KaldiFeatures:
         power = self._spectrum(preemphasized(signal), count, offsets)
         return np.log(np.maximum(power, FLOOR, out=power), out=power)
 
+    def heard(self, samples: int) -> int:
+        return frames(samples)
+
+    def surrounded(self, samples: Samples) -> tuple[Samples, ...]:
+        return reflected(samples)
+
+    def matrices(self) -> tuple[Matrix, Matrix]:
+        """Each frame loses its mean before pre-emphasis, which leaves this much of it."""
+        means = np.full((LENGTH, LENGTH), (1 - PREEMPHASIS) / LENGTH)
+        return self._spectrum.matrices(PREEMPHASIZING - means)
+
+    def finish(self, graph: Graph, power: str, heard: str) -> str:
+        logarithms = graph.op("Log", graph.op("Max", power, graph.floats(FLOOR)))
+        return graph.op("Where", heard, logarithms, graph.floats(self.padding))
+
 
 def frames(samples: int) -> int:
     """One for each STEP, and one for a rest of at least half a STEP."""
@@ -58,6 +76,15 @@ def mirrored(samples: Samples, count: int) -> Floats:
     if not count:
         return np.zeros(1 + LENGTH, np.float32)
     return np.pad(samples, (1 + _BEFORE, LENGTH // 2), mode="symmetric")
+
+
+def reflected(samples: Samples) -> tuple[Samples, Samples, Samples]:
+    """What `mirrored` joins, from the first frame's beginning."""
+    behind = LENGTH // 2
+    if len(samples) >= behind:
+        return samples[:_BEFORE][::-1], samples, samples[-behind:][::-1]
+    padded = np.pad(samples, (_BEFORE, behind), mode="symmetric") if len(samples) else samples
+    return padded[:_BEFORE], samples, padded[_BEFORE + len(samples) :]
 
 
 def preemphasized(signal: Floats) -> Floats:

@@ -25,13 +25,15 @@ import numpy as np
 from asr_service.engines.base import Samples
 from asr_service.engines.ort.features import kaldi
 from asr_service.engines.ort.features.filters import slaney_filters
-from asr_service.engines.ort.features.spectrum import HANN, LENGTH, PERIODIC_HANN, STEP, MelSpectrum
+from asr_service.engines.ort.features.spectrum import HANN, LENGTH, PERIODIC_HANN, STEP, Matrix, MelSpectrum
+from asr_service.engines.ort.graphs.builder import DOUBLE, FLOAT, Graph
 from asr_service.engines.ort.stages import Floats
 
 GUARD = np.float32(2**-24)
 """Keeps silence from minus infinity."""
 
 _LEAST_DEVIATION = np.float32(1e-5)
+_FADING = (np.float64(kaldi.PREEMPHASIS) ** np.arange(1, LENGTH // 2 + 1)).astype(np.float32)
 
 
 class NemoFeatures:
@@ -56,6 +58,23 @@ class NemoFeatures:
         power = self._spectrum(signal[1:], self.frames(len(samples)))
         logarithms = np.log(power + GUARD)
         return _normalized(logarithms) if self._normalize else logarithms
+
+    def heard(self, samples: int) -> int:
+        return self.frames(samples)
+
+    def surrounded(self, samples: Samples) -> tuple[Samples, ...]:
+        """What follows is what pre-emphasis leaves nothing of."""
+        before = np.zeros(LENGTH // 2, np.float32)
+        return before, samples, _FADING * samples[-1:] if len(samples) else before
+
+    def matrices(self) -> tuple[Matrix, Matrix]:
+        return self._spectrum.matrices(kaldi.PREEMPHASIZING)
+
+    def finish(self, graph: Graph, power: str, heard: str) -> str:
+        logarithms = graph.op("Log", graph.op("Add", power, graph.floats(GUARD)))
+        if not self._normalize:
+            return graph.op("Where", heard, logarithms, graph.floats(self.padding))
+        return normalized(graph, logarithms, heard, freedom=1)
 
 
 class SherpaNemoFeatures:
@@ -82,6 +101,42 @@ class SherpaNemoFeatures:
         if not self._normalize:
             return np.log(np.maximum(power, kaldi.FLOOR))
         return _normalized_like_eigen(np.log(power + GUARD))
+
+    def heard(self, samples: int) -> int:
+        return kaldi.frames(samples)
+
+    def surrounded(self, samples: Samples) -> tuple[Samples, ...]:
+        return kaldi.reflected(samples)
+
+    def matrices(self) -> tuple[Matrix, Matrix]:
+        return self._spectrum.matrices(kaldi.PREEMPHASIZING)
+
+    def finish(self, graph: Graph, power: str, heard: str) -> str:
+        """Normalised by sums that are closer to the true ones than `_eigen_sum`'s."""
+        if self._normalize:
+            logarithms = graph.op("Log", graph.op("Add", power, graph.floats(GUARD)))
+            return normalized(graph, logarithms, heard, freedom=0)
+        logarithms = graph.op("Log", graph.op("Max", power, graph.floats(kaldi.FLOOR)))
+        return graph.op("Where", heard, logarithms, graph.floats(self.padding))
+
+
+def normalized(graph: Graph, features: str, heard: str, *, freedom: int) -> str:
+    """Of shape (batch, frames, bins), over the frames that are `heard`, (batch, frames, 1); the others become 0.
+
+    `freedom` is how many frames less than there are the sum of squares is divided by. In double precision: the rounding of
+    sums depends on how many rows there are, and bands that hardly change show it. Products with the mask are these sums.
+    """
+    ours = graph.cast(heard, DOUBLE)
+    row, one = graph.op("Transpose", ours, perm=[0, 2, 1]), graph.doubles(1)
+
+    def mean(values: str, count: str) -> str:
+        return graph.op("Div", graph.op("MatMul", row, values), graph.op("Max", count, one))
+
+    values, count = graph.cast(features, DOUBLE), graph.op("MatMul", row, ours)
+    centred = graph.op("Mul", graph.op("Sub", values, mean(values, count)), ours)
+    variance = mean(graph.op("Mul", centred, centred), graph.op("Sub", count, graph.doubles(freedom)))
+    deviation = graph.op("Add", graph.op("Sqrt", variance), graph.doubles(_LEAST_DEVIATION))
+    return graph.cast(graph.op("Div", centred, deviation), FLOAT)
 
 
 def _normalized(features: Floats) -> Floats:

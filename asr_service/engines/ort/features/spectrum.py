@@ -1,8 +1,11 @@
 """Short-time spectra in mel bands: frames of 25 ms, one every 10 ms."""
 
 import numpy as np
+import numpy.typing as npt
 
 from asr_service.engines.ort.stages import Floats
+
+Matrix = npt.NDArray[np.float64]
 
 STEP, LENGTH = 160, 400
 """Samples from one frame's start to the next one's, and in a frame."""
@@ -33,7 +36,7 @@ class MelSpectrum:
 
         `size` is the Fourier transform's; frames get zeros behind.
         """
-        self._window, self._size = window, size
+        self._window, self._size, self._filters = window, size, filters
         self._bands = filters.shape[1]
         self._sections = [_section(filters, first) for first in range(0, self._bands, _BANDS)]
 
@@ -49,6 +52,18 @@ class MelSpectrum:
             chosen = frames[block] if offsets is None else frames[block] - offsets[block, np.newaxis]
             self._sum(self._spectra(chosen * self._window), power[block])
         return power
+
+    def matrices(self, conditioning: Matrix) -> tuple[Matrix, Matrix]:
+        """All of it as two products of matrices, with squares between them: of frames, (…, LENGTH), and (…, bands) out of it.
+
+        `conditioning`, (LENGTH, LENGTH), is what frames go through before the window. The first product's columns are real
+        parts and then imaginary ones, of the bins that any band takes from.
+        """
+        used = np.flatnonzero(self._filters.any(axis=1))
+        angles = 2 * np.pi / self._size * np.outer(np.arange(LENGTH), used)
+        waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+        filters = np.concatenate([self._filters[used]] * 2).astype(np.float64)
+        return conditioning @ (self._window[:, np.newaxis] * waves), filters
 
     def _spectra(self, frames: Floats) -> Floats:
         """Power of windowed frames, shape (frames, size // 2 + 1)."""

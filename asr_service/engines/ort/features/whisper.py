@@ -13,7 +13,8 @@ import numpy as np
 from asr_service.engines.base import Samples
 from asr_service.engines.ort.features import kaldi
 from asr_service.engines.ort.features.filters import slaney_filters
-from asr_service.engines.ort.features.spectrum import LENGTH, PERIODIC_HANN, STEP, MelSpectrum
+from asr_service.engines.ort.features.spectrum import LENGTH, PERIODIC_HANN, STEP, Matrix, MelSpectrum
+from asr_service.engines.ort.graphs.builder import Graph
 from asr_service.engines.ort.stages import Floats
 
 FRAMES = 3000
@@ -22,6 +23,7 @@ FRAMES = 3000
 _SAMPLES = FRAMES * STEP
 _SHERPA_FRAMES = FRAMES - 50
 _FLOOR = np.float32(1e-10)
+_EDGE = LENGTH // 2
 
 
 class OpenAiWhisperFeatures:
@@ -44,6 +46,22 @@ class OpenAiWhisperFeatures:
         power = np.zeros((FRAMES, self.bins), np.float32)
         power[:heard] = self._spectrum(signal, heard)
         return _compressed(power)
+
+    def heard(self, samples: int) -> int:  # noqa: ARG002 - silence is heard too
+        return FRAMES
+
+    def surrounded(self, samples: Samples) -> tuple[Samples, ...]:
+        samples = samples[:_SAMPLES]
+        first = np.pad(samples[: _EDGE + 1], (0, max(0, _EDGE + 1 - len(samples))))
+        silence = np.zeros(_SAMPLES - len(samples), np.float32)
+        last = np.concatenate([samples[-_EDGE - 1 :], silence[: _EDGE + 1]])[-_EDGE - 1 :]
+        return first[:0:-1], samples, silence, last[-2::-1]
+
+    def matrices(self) -> tuple[Matrix, Matrix]:
+        return self._spectrum.matrices(np.eye(LENGTH))
+
+    def finish(self, graph: Graph, power: str, heard: str) -> str:
+        return compressed(graph, power, heard)
 
 
 class SherpaWhisperFeatures:
@@ -73,9 +91,29 @@ class SherpaWhisperFeatures:
             features[:heard] = _compressed(power)
         return features
 
+    def surrounded(self, samples: Samples) -> tuple[Samples, ...]:
+        return kaldi.reflected(samples[:_SAMPLES])
+
+    def matrices(self) -> tuple[Matrix, Matrix]:
+        return self._spectrum.matrices(np.eye(LENGTH))
+
+    def finish(self, graph: Graph, power: str, heard: str) -> str:
+        return compressed(graph, power, heard)
+
 
 def _spectrum(bins: int) -> MelSpectrum:
     return MelSpectrum(PERIODIC_HANN, LENGTH, slaney_filters(bins, LENGTH, 8000))
+
+
+def compressed(graph: Graph, power: str, heard: str) -> str:
+    """Of shape (batch, frames, bins), by the loudest band of the frames that are `heard`, (batch, frames, 1); others are 0."""
+    natural = graph.op("Log", graph.op("Max", power, graph.floats(_FLOOR)))
+    logarithms = graph.op("Mul", natural, graph.floats(1 / np.log(10)))
+    lowest = graph.floats(np.log10(_FLOOR))
+    loudest = graph.op("ReduceMax", graph.op("Where", heard, logarithms, lowest), axes=[1, 2], keepdims=1)
+    clipped = graph.op("Max", logarithms, graph.op("Sub", loudest, graph.floats(8)))
+    scaled = graph.op("Mul", graph.op("Add", clipped, graph.floats(4)), graph.floats(1 / 4))
+    return graph.op("Where", heard, scaled, graph.floats(0))
 
 
 def _compressed(power: Floats) -> Floats:

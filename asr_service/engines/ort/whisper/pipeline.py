@@ -1,18 +1,17 @@
 """From speech to tokens for Whisper."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 
 import numpy as np
 from onnxruntime import OrtValue, RunOptions
 
-from asr_service.engines.base import Recognition, Samples, Speech
-from asr_service.engines.ort.features import SherpaWhisperFeatures, stacked
+from asr_service.engines.base import Recognition, Speech
+from asr_service.engines.ort.features import SherpaWhisperFeatures
 from asr_service.engines.ort.lanes import Lanes
-from asr_service.engines.ort.pipeline import MIN_SAMPLES
+from asr_service.engines.ort.pipeline import MIN_SAMPLES, extended
 from asr_service.engines.ort.recognitions import recognitions
 from asr_service.engines.ort.runtime import Session
-from asr_service.engines.ort.stages import Floats
+from asr_service.engines.ort.stages import Features, Floats, Part
 from asr_service.engines.ort.whisper.search import FRAME_SECONDS, WhisperSearch
 from serving.times import SAMPLE_RATE
 
@@ -26,18 +25,17 @@ class WhisperPipeline:
     def __init__(
         self,
         front_end: SherpaWhisperFeatures,
+        features: Features,
         lanes: Lanes,
         search: WhisperSearch,
         texts: Mapping[int, bytes],
-        *,
-        pool: Executor,
     ) -> None:
-        """`front_end` says how much silence follows an utterance. Features are computed in `pool`."""
+        """`front_end` says how much silence follows an utterance; `features` computes what it does, bins first."""
         self._front_end = front_end
+        self._features = features
         self._lanes = lanes
         self._search = search
         self._texts = texts
-        self._pool = pool
 
     def bucket(self, speech: Speech) -> int:
         return self._front_end.frames(_length(speech))
@@ -55,8 +53,8 @@ class WhisperPipeline:
     def _recognize(self, batch: Sequence[Speech], options: RunOptions | None) -> list[Recognition]:
         lane = self._lanes.lane(len(batch), self.bucket(batch[0]) * _MEL_FRAME)
         rows = [*batch, *[batch[-1]] * (lane.least_rows - len(batch))]
-        samples = [_extended(speech.samples) for speech in rows]
-        mel, _ = stacked(self._front_end, samples, self._pool, channels_first=True)
+        samples = [extended(speech.samples) for speech in rows]
+        mel, _ = next(self._features(samples).parts([Part(len(rows), len(rows))]))
         heard = np.array([self._front_end.heard(len(row)) for row in samples])
         languages = [speech.language for speech in rows]
         found = self._search(_encoded(lane.session, mel, options), heard, languages, options)
@@ -64,7 +62,7 @@ class WhisperPipeline:
         return recognitions(found, self._texts, seconds)[: len(batch)]
 
 
-def _encoded(session: Session, mel: Floats, options: RunOptions | None) -> list[OrtValue]:
+def _encoded(session: Session, mel: Floats | OrtValue, options: RunOptions | None) -> list[OrtValue]:
     """The audio's keys and values, by the order of the encoder's outputs; they stay on the session's device."""
     (name, *_) = session.inputs
     return list(session.run({name: mel}, keep=session.outputs.keys(), options=options).values())
@@ -72,7 +70,3 @@ def _encoded(session: Session, mel: Floats, options: RunOptions | None) -> list[
 
 def _length(speech: Speech) -> int:
     return max(len(speech.samples), MIN_SAMPLES)
-
-
-def _extended(samples: Samples) -> Samples:
-    return np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))

@@ -58,9 +58,10 @@ class WhisperPlan:
     def open(self, site: Site, lanes: Lanes) -> Opened:
         search = self._search(site.placement)
         front_end = self._front_end(FRAMES if site.on_gpu else _TAIL)
+        features = site.features(front_end, channels_first=True)
         texts = read_texts(self.layout.tokens, self._metadata)
         return Opened(
-            WhisperPipeline(front_end, lanes, search, texts, pool=site.pool),
+            WhisperPipeline(front_end, features, lanes, search, texts),
             _decode(search),
             rows_are_independent=search.rows_are_independent and not is_eight_bit(self.encoder),
             measures_time=search.measures_time,
