@@ -2,6 +2,7 @@
 
 data          what goes in and comes out; times are whole nanoseconds, as on the wire, so that nothing is rounded
 timeline      turns, and how to find those near a word
+known_turns   what they say about a word so far, and for good
 attribution   whose word it is
 runs          where one segment ends and the next begins
 previews      which segments were sent before they were final, and what takes their place
@@ -14,6 +15,7 @@ from gateway.merge.data import (
     AttributedWord,
     MergeOptions,
     Segment,
+    Span,
     Turn,
     TurnsPatch,
     Word,
@@ -27,6 +29,7 @@ __all__ = [
     "MergeOptions",
     "Merger",
     "Segment",
+    "Span",
     "Turn",
     "TurnsPatch",
     "Word",

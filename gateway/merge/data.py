@@ -1,11 +1,19 @@
 """What merging takes and gives. All times are nanoseconds from the start of the recording."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SECOND = 1_000_000_000
 
 # Later than any recording ends.
 FOREVER = 1 << 62
+
+
+class Span(NamedTuple):
+    """A span of time, which may begin before the recording."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +43,17 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One person speaking."""
+    """One person speaking; `confidence` is the contract's, where diarization gives one."""
 
     start: int
     end: int
     speaker: str
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TurnsPatch:
-    """A change to the turns known so far: those that start at or after `since` are replaced.
+    """A change to the turns known so far: those that start at or after `since` and before `until` are replaced.
 
     Before `horizon` no turn means that nobody spoke; before `final_horizon` nothing changes any more.
     """
@@ -54,6 +63,7 @@ class TurnsPatch:
     exclusive: tuple[Turn, ...]
     horizon: int
     final_horizon: int
+    until: int = FOREVER
 
 
 @dataclass(frozen=True, slots=True)

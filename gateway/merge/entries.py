@@ -22,8 +22,9 @@ class Entry:
 
     word: Word
     order: int
-    # Final as soon as it is there.
-    evidence: Evidence | None = None
+    # What the turns say so far, and what they say for good: None where they are not known far enough.
+    guess: Evidence | None = None
+    verdict: Evidence | None = None
     # Provisional until `settled`, and so is `overlapping`.
     speaker: str = ""
     overlapping: tuple[str, ...] = field(default=())

@@ -1,22 +1,15 @@
 """Puts words and turns together as they come, and knows what nothing later can change."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.merge.attribution import (
-    UNKNOWN,
-    Evidence,
-    evidence,
-    label,
-    needs_following,
-    overlapping_speakers,
-)
-from gateway.merge.data import FOREVER, MergeOptions, Segment, Turn, TurnsPatch, Word
+from gateway.merge.attribution import Evidence, label, needs_following
+from gateway.merge.data import FOREVER, MergeOptions, Segment, Span, Turn, TurnsPatch, Word
 from gateway.merge.entries import Entry
+from gateway.merge.known_turns import KnownTurns
 from gateway.merge.previews import Previews
 from gateway.merge.runs import RunBuilder
-from gateway.merge.timeline import Timeline
 
 
 class Merger:
@@ -28,10 +21,8 @@ class Merger:
     """
 
     def __init__(self, options: MergeOptions, *, final_only: bool = False) -> None:
-        self._options = options
         self._final_only = final_only
-        self._turns = Timeline()
-        self._exclusive = Timeline()
+        self._known = KnownTurns(options)
         self._previews = Previews(options)
         self._runs = RunBuilder(options)
         # Words not in a final segment yet, in order of time; the first `_labelled` of them have their final speakers.
@@ -42,21 +33,18 @@ class Merger:
         self._longest_word = 0
         # No word that starts before it is still to come.
         self._heard_until = 0
-        self._horizon = 0
-        self._final_horizon = 0
-        self._turns_failed = False
 
     @property
     def turns(self) -> list[Turn]:
         """The turns known so far, overlaps included."""
-        return list(self._turns)
+        return self._known.turns
 
     def add_words(self, words: Iterable[Word]) -> list[Segment]:
         """Words as they were recognised, in any order. What starts before `heard_until` is moved there."""
         added = [self._entry(word) for word in words]
         for entry in added:
             insort(self._entries, entry, key=_key)
-        return self._advance(min((entry.word.start for entry in added), default=FOREVER), FOREVER)
+        return self._advance([Span(entry.word.start, entry.word.start) for entry in added])
 
     def heard_until(self, time: int) -> list[Segment]:
         """All words that start before `time` have been added."""
@@ -69,22 +57,11 @@ class Merger:
 
     def patch_turns(self, patch: TurnsPatch) -> list[Segment]:
         """Turns as they were found. What is final already stays as it was sent."""
-        known_before = self._horizon
-        self._turns.replace_from(patch.since, patch.turns)
-        self._exclusive.replace_from(patch.since, patch.exclusive)
-        self._final_horizon = max(self._final_horizon, patch.final_horizon)
-        self._horizon = max(patch.horizon, self._final_horizon)
-        changed = min(known_before, patch.since - self._options.nearest_turn)
-        return self._advance(changed, max(known_before, self._horizon))
+        return self._advance(self._starts(self._known.patch(patch)))
 
     def end_turns(self, *, failed: bool = False) -> list[Segment]:
         """All turns are known; or diarization `failed`, and what its final turns do not tell stays unknown."""
-        known_before = self._horizon
-        self._turns_failed = failed
-        if not failed:
-            self._final_horizon = FOREVER
-        self._horizon = self._final_horizon
-        return self._advance(min(known_before, self._horizon), max(known_before, self._horizon))
+        return self._advance(self._starts(self._known.end(failed=failed)))
 
     def _entry(self, word: Word) -> Entry:
         start = max(word.start, self._heard_until)
@@ -93,16 +70,13 @@ class Merger:
         self._words_added += 1
         return Entry(word, self._words_added)
 
-    def _advance(self, changed: int, changed_until: int) -> list[Segment]:
-        """Send what follows from a change to the words or the turns between two moments."""
-        if self._final_only:
-            return self._settle([])
-        # The word before them may lose its speaker to its new neighbour.
-        first = bisect_left(self._entries, (changed - self._longest_word, 0), key=_key) - 1
-        last = bisect_left(self._entries, (changed_until + 1, 0), key=_key)
-        touched = self._entries[max(0, first) : last]
-        self._guess_labels(max(self._labelled, first), last)
-        return self._settle(touched)
+    def _starts(self, changed: list[Span]) -> list[Span]:
+        """Where words start that reach into these spans."""
+        return [Span(start - self._longest_word, end) for start, end in changed]
+
+    def _advance(self, changed: list[Span]) -> list[Segment]:
+        """Send what follows from a change to words that start in these spans, or to what is known of them."""
+        return self._settle([] if self._final_only else self._guess_labels(changed))
 
     # Final segments.
 
@@ -125,32 +99,31 @@ class Merger:
         while (speaker := self._next_label()) is not None:
             entry = self._entries[self._labelled]
             entry.speaker = self._last_label = speaker
-            entry.overlapping = overlapping_speakers(entry.word, speaker, self._turns, self._final_horizon)
+            entry.guess = entry.verdict
+            entry.overlapping = self._known.also_heard(entry.word, speaker, for_good=True)
             self._labelled += 1
             complete += self._runs.push(entry)
         return complete
 
     def _next_label(self) -> str | None:
-        own = self._final_evidence(self._labelled)
+        own = self._verdict(self._labelled)
         if own is None:
             return None
         if not needs_following(self._last_label, own):
             return label(self._last_label, own, None)
-        following = self._final_evidence(self._labelled + 1)
+        following = self._verdict(self._labelled + 1)
         if following is None and not self._is_last(self._labelled):
             return None
         return label(self._last_label, own, following)
 
-    def _final_evidence(self, index: int) -> Evidence | None:
-        """What the turns say about the word at `index`, if word and turns are certain."""
+    def _verdict(self, index: int) -> Evidence | None:
+        """What the turns say for good about the word at `index`, if no word can come before it any more."""
         if index >= len(self._entries) or self._entries[index].word.start > self._heard_until:
             return None
         entry = self._entries[index]
-        if entry.evidence is None:
-            entry.evidence = evidence(entry.word, self._exclusive, self._final_horizon, self._options)
-        if entry.evidence is None and self._turns_failed:
-            entry.evidence = UNKNOWN
-        return entry.evidence
+        if entry.verdict is None:
+            entry.verdict = self._known.verdict(entry.word)
+        return entry.verdict
 
     def _is_last(self, index: int) -> bool:
         return self._heard_until == FOREVER and index == len(self._entries) - 1
@@ -170,21 +143,38 @@ class Merger:
         refreshed = self._previews.refresh(unsettled)
         return refreshed + self._previews.show([entry for entry in unsettled if entry.preview is None])
 
-    def _guess_labels(self, first: int, last: int) -> None:
-        """Speakers as the turns have them so far, for words whose labels are not final."""
-        previous = self._entries[first - 1].speaker if first > 0 else self._last_label
-        own = self._guess(first)
-        for index in range(first, last):
-            entry = self._entries[index]
-            following = self._guess(index + 1)
-            entry.speaker = "" if own is None else label(previous, own, following)
-            entry.overlapping = overlapping_speakers(entry.word, entry.speaker, self._turns, self._horizon)
-            previous, own = entry.speaker, following
+    def _guess_labels(self, changed: list[Span]) -> list[Entry]:
+        """Speakers as the turns have them so far, where these changed. Returns the words that were looked at."""
+        places = list(self._places(changed))
+        for first, last in places:
+            for entry in self._entries[first:last]:
+                entry.guess = self._known.guess(entry.word)
+        touched: list[Entry] = []
+        reached = self._labelled
+        for first, last in places:
+            # The word before may lose its speaker to its new neighbour, and those behind may follow the last one.
+            reached = max(reached, first - 1)
+            while reached < len(self._entries) and (self._relabel(reached) or reached < last):
+                touched.append(self._entries[reached])
+                reached += 1
+        return touched
 
-    def _guess(self, index: int) -> Evidence | None:
-        if index >= len(self._entries):
-            return None
-        return evidence(self._entries[index].word, self._exclusive, self._horizon, self._options)
+    def _places(self, changed: list[Span]) -> Iterator[tuple[int, int]]:
+        """Where words that start in these spans stand, as far as they have no final speaker; no place twice."""
+        reached = self._labelled
+        for start, end in sorted(changed):
+            first = max(reached, bisect_left(self._entries, (start, 0), key=_key))
+            reached = max(first, bisect_left(self._entries, (end + 1, 0), key=_key))
+            yield first, reached
+
+    def _relabel(self, index: int) -> bool:
+        """Guess the speaker of the word at `index` anew; whether it is another one."""
+        entry, before = self._entries[index], self._entries[index].speaker
+        previous = self._entries[index - 1].speaker if index > 0 else self._last_label
+        following = self._entries[index + 1].guess if index + 1 < len(self._entries) else None
+        entry.speaker = "" if entry.guess is None else label(previous, entry.guess, following)
+        entry.overlapping = self._known.also_heard(entry.word, entry.speaker, for_good=False)
+        return entry.speaker != before
 
 
 def _key(entry: Entry) -> tuple[int, int]:

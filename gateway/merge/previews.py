@@ -23,7 +23,10 @@ class Previews:
         return [self._preview(run, supersedes) for run in runs(entries, self._options)]
 
     def refresh(self, entries: Iterable[Entry]) -> list[Segment]:
-        """Preview again what holds one of these words, where their speakers are not those that were sent."""
+        """Preview again what holds one of these words, where their speakers are not those that were sent.
+
+        One that the turns have not passed yet waits: else it would fall to pieces as they go through it.
+        """
         return [segment for preview in _previews(entries) for segment in self._refreshed(preview)]
 
     def settle(self, complete: Sequence[list[Entry]]) -> list[Segment]:
@@ -49,6 +52,8 @@ class Previews:
         return _segment(preview, final=False, supersedes=supersedes)
 
     def _refreshed(self, preview: Preview) -> list[Segment]:
+        if any(entry.guess is None for entry in preview.entries):
+            return []
         speakers = {entry.speaker for entry in preview.entries}
         if len(speakers) > 1:
             return self.show(preview.entries, (preview.segment_id,))

@@ -1,5 +1,7 @@
 """The rules of merging, each by an example. Times in the examples are seconds."""
 
+import sys
+
 import pytest
 
 from gateway.merge import SECOND, MergeOptions, Merger, Segment, Turn, TurnsPatch, Word
@@ -13,13 +15,21 @@ def turn(start: float, end: float, speaker: str) -> Turn:
     return Turn(round(start * SECOND), round(end * SECOND), speaker)
 
 
-def patch(*turns: Turn, since: float = 0, horizon: float = 3600, final: float = 0, ordinary=()) -> TurnsPatch:
+def patch(
+    *turns: Turn,
+    since: float = 0,
+    until: float = 9999,
+    horizon: float = 3600,
+    final: float = 0,
+    ordinary=(),
+) -> TurnsPatch:
     return TurnsPatch(
         since=round(since * SECOND),
         turns=tuple(ordinary) or turns,
         exclusive=turns,
         horizon=round(horizon * SECOND),
         final_horizon=round(final * SECOND),
+        until=round(until * SECOND),
     )
 
 
@@ -173,6 +183,62 @@ def test_a_word_that_comes_too_late_is_moved_to_where_recognition_has_come():
         ("one", 0, seconds(1)),
         ("late", seconds(5), seconds(5)),
     ]
+
+
+def test_a_preview_is_labelled_as_a_whole_once_the_turns_have_passed_it():
+    merger = Merger(MergeOptions())
+    (shown,) = merger.add_words([word("one", 0, 1), word("two", 1, 2), word("three", 2, 3)])
+    for horizon in (0.8, 1.9, 2.8):
+        assert merger.patch_turns(patch(turn(0, horizon, "A"), horizon=horizon)) == []
+    (labelled,) = merger.patch_turns(patch(turn(0, 4, "A"), horizon=4))
+    assert (labelled.segment_id, labelled.revision, labelled.speaker) == (shown.segment_id, 1, "A")
+    assert not labelled.speaker_final
+
+
+def test_a_patch_within_the_known_turns_sends_what_it_changes_and_nothing_else():
+    merger = Merger(MergeOptions())
+    merger.patch_turns(patch(*(turn(start, start + 2, "A") for start in range(0, 60, 2))))
+    for start in range(0, 60, 2):
+        merger.add_words([word(f"w{start}", start + 0.5, start + 1.5)])
+    (revised,) = merger.patch_turns(patch(turn(20, 22, "B"), since=20, until=22))
+    assert (revised.text, revised.speaker, revised.revision) == ("w20", "B", 1)
+    assert merger.patch_turns(patch(turn(20, 22, "B"), since=20, until=22)) == []
+
+
+def test_words_that_nobody_is_near_follow_when_the_word_before_them_is_relabelled():
+    merger = Merger(MergeOptions())
+    merger.patch_turns(patch(turn(0, 1, "A"), turn(30, 31, "A")))
+    for start in (0, 5, 10, 30):
+        merger.add_words([word(f"w{start}", start, start + 1)])
+    revised = merger.patch_turns(patch(turn(0, 1, "B"), since=0, until=1))
+    assert spoken(revised) == [("B", "w0"), ("B", "w5"), ("B", "w10")]
+
+
+def test_a_single_word_far_from_the_next_is_relabelled_with_it():
+    merger = Merger(MergeOptions())
+    merger.patch_turns(patch(turn(0, 1, "A"), turn(2, 2.1, "B"), turn(20, 21, "B")))
+    for start in (0, 2, 20):
+        merger.add_words([word(f"w{start}", start, start + 1)])
+    revised = merger.patch_turns(patch(turn(20, 21, "A"), since=20, until=21))
+    assert spoken(revised) == [("A", "w2"), ("A", "w20")]
+
+
+def work_of_a_patch(seconds_spoken: int) -> int:
+    """Calls made for a patch of two seconds in the middle of a recording without final turns."""
+    merger = Merger(MergeOptions())
+    merger.patch_turns(patch(*(turn(at, at + 2, "A") for at in range(0, seconds_spoken, 2)), horizon=9999))
+    for at in range(seconds_spoken):
+        merger.add_words([word("w", at, at + 0.9)])
+    made: list[str] = []
+    sys.setprofile(lambda _frame, event, _argument: made.append(event))
+    merger.patch_turns(patch(turn(100, 102, "B"), since=100, until=102, horizon=9999))
+    sys.setprofile(None)
+    return len(made)
+
+
+def test_a_patch_takes_work_for_what_it_changes_and_not_for_the_recording():
+    # Finding a place among more takes a few steps more.
+    assert work_of_a_patch(8_000) < work_of_a_patch(400) * 1.5
 
 
 def test_a_long_recording_takes_time_in_proportion_to_its_length():

@@ -6,7 +6,7 @@ from functools import partial
 
 from hypothesis import strategies as st
 
-from gateway.merge import FOREVER, SECOND, Merger, Segment, Turn, TurnsPatch, Word
+from gateway.merge import FOREVER, SECOND, Merger, Segment, Span, Turn, TurnsPatch, Word
 
 # Times are multiples of it, so that edges often meet exactly.
 TICK = SECOND // 20
@@ -96,32 +96,69 @@ def recognition_steps(draw: st.DrawFn, recording: Recording) -> list[Step]:
 
 
 @st.composite
-def diarization_steps(draw: st.DrawFn, recording: Recording, *, failing: bool = False) -> list[Step]:
+def diarization_steps(
+    draw: st.DrawFn, recording: Recording, *, failing: bool = False, min_patches: int = 0
+) -> list[Step]:
     """Patches that guess beyond what is final, then the end; a failing stage stops after any of them."""
-    steps: list[Step] = []
-    final = 0
-    for ahead in draw(st.lists(st.integers(0, 60), max_size=4)):
-        known = final + ahead * TICK
-        settled = final + draw(st.integers(0, ahead)) * TICK
-        steps.append(partial(_patch, patch=_known(recording, final, settled, known, draw(st.booleans()))))
-        final = settled
+    steps: list[Step] = [
+        partial(_patch, patch=patch) for patch in draw(_early_patches(recording, min_patches))
+    ]
     if failing:
         return [*steps, partial(_end_turns, failed=True)]
     whole = TurnsPatch(0, recording.turns, recording.exclusive, FOREVER, FOREVER)
     return [*steps, partial(_patch, patch=whole), partial(_end_turns, failed=False)]
 
 
-def _known(recording: Recording, since: int, final: int, known: int, wrong: bool) -> TurnsPatch:
-    """What is known at `known`; labels of turns that start after `final` may be wrong, and turns may still grow."""
+@st.composite
+def _early_patches(draw: st.DrawFn, recording: Recording, min_size: int) -> list[TurnsPatch]:
+    """More turns, some of them for good; or other labels within what is known; or what is true of its beginning."""
+    patches: list[TurnsPatch] = []
+    final = known = 0
+    for kind in draw(st.lists(st.sampled_from(_KINDS), min_size=min_size, max_size=min_size + 6)):
+        told = draw(st.sampled_from(_LABELLINGS))
+        if kind == "further":
+            known = max(final, known + draw(st.integers(-10, 60)) * TICK)
+            settled = draw(st.just(final) | _within(final, known))
+            patches.append(_known(recording, Span(final, FOREVER), settled, known, told))
+            final = settled
+        elif kind == "relabel":
+            first, last = sorted(draw(st.tuples(_within(final, known), _within(final, known))))
+            patches.append(_known(recording, Span(first, last), final, known, told))
+        else:
+            settled = draw(_within(final, known))
+            patches.append(_known(recording, Span(final, settled), settled, known, told))
+            final = settled
+    return patches
 
-    def seen(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-        heard = [replace(turn, end=min(turn.end, known)) for turn in turns if since <= turn.start < known]
-        return tuple(replace(turn, speaker="X") if wrong and turn.start >= final else turn for turn in heard)
 
+def _within(start: int, end: int) -> st.SearchStrategy[int]:
+    return st.integers(0, (end - start) // TICK).map(lambda ticks: start + ticks * TICK)
+
+
+_KINDS = ("further", "relabel", "settle")
+
+# How early turns may be wrong about names.
+_LABELLINGS: list[dict[str, str]] = [{}, {"A": "B", "B": "A"}, {"A": "X", "B": "X", "C": "X"}, {"C": "A"}]
+
+
+def _known(recording: Recording, span: Span, final: int, known: int, labelling: dict[str, str]) -> TurnsPatch:
+    """What is known at `known` of the turns that start within `span`, which may still grow.
+
+    Those that start after `final` are labelled as it was understood so far.
+    """
     every = (*recording.turns, *recording.exclusive)
     # Turns that were cut off at the last horizon are told again.
-    since = min([since, *(turn.start for turn in every if turn.start < since <= turn.end)])
-    return TurnsPatch(since, seen(recording.turns), seen(recording.exclusive), known, final)
+    since = min([span.start, *(turn.start for turn in every if turn.start < span.start <= turn.end)])
+
+    def seen(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+        until = min(span.end, known)
+        heard = [replace(turn, end=min(turn.end, known)) for turn in turns if since <= turn.start < until]
+        return tuple(
+            replace(turn, speaker=labelling.get(turn.speaker, turn.speaker)) if turn.start >= final else turn
+            for turn in heard
+        )
+
+    return TurnsPatch(since, seen(recording.turns), seen(recording.exclusive), known, final, span.end)
 
 
 @st.composite
