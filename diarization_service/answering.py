@@ -14,6 +14,7 @@ from diarization_service.frames import Kind
 from diarization_service.mailbox import Cancelled, Inbox, Outbox
 from diarization_service.patches import completed, patches
 from diarization_service.progress import ProgressMeter
+from diarization_service.stages import MachineFailed
 from diarization_service.turns import Diarization, Known
 from serving import logs
 from serving.speakers import SpeakerBounds, speaker_bounds
@@ -32,10 +33,6 @@ _log = logs.get_logger(__name__)
 
 # Called with a step's name and how many of its parts are done (None, None: all). Raising ends the run.
 Hook = Callable[[str, int | None, int | None], None]
-
-
-class MachineFailed(Exception):  # noqa: N818  named after what happened
-    """Memory or the GPU gave out; nothing tells what state the process is in."""
 
 
 class Diarizer(Protocol):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from lightning.pytorch.utilities.memory import is_oom_error
 
-from diarization_service.answering import MachineFailed
+from diarization_service.stages import MachineFailed
 from serving.errors import InvalidConfig
 
 

@@ -13,6 +13,10 @@ Activity = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
+class MachineFailed(Exception):  # noqa: N818  named after what happened
+    """Memory or the GPU gave out; nothing tells what state the process is in."""
+
+
 @dataclass(frozen=True)
 class Geometry:
     """How the networks see a recording."""

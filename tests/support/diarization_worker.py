@@ -9,8 +9,9 @@ import sys
 import time
 from typing import Any
 
-from diarization_service.answering import MachineFailed, serve
+from diarization_service.answering import serve
 from diarization_service.mailbox import Inbox, Outbox, take_standard_output
+from diarization_service.stages import MachineFailed
 from diarization_service.turns import Diarization, diarization
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 
