@@ -5,7 +5,7 @@ Equals pyannote.audio 4.0.7's `AgglomerativeClustering` with centroid linkage on
 speakers: one row for each speaker that a window hears at all, in order of windows, then of speakers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ from serving.speakers import SpeakerBounds
 
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.intp]
+Vectors = Callable[[Rows], Floats]
+"""Copies of some rows, perhaps normalised: never of all of them at once where it can be helped."""
 
 THRESHOLD = 0.7045654963945799
 """Between the means of unit vectors: clusters that are farther apart stay two."""
@@ -57,11 +60,15 @@ def cluster(embeddings: Floats, clean: Mask, bounds: SpeakerBounds, check: Check
     wanted = _Wanted.of(bounds, founders.size)
     if wanted.maximum < 2:
         everyone = np.zeros(len(embeddings), np.int32)
-        return Clusters(everyone, _means(embeddings, founders, everyone[founders]))
-    points = embeddings[founders]
-    points /= norms[founders, None]
-    found = _found(points, wanted, check)
-    centroids = _means(embeddings, founders, found)
+        return Clusters(everyone, _means(embeddings.__getitem__, founders, everyone[founders]))
+
+    def units(rows: Rows) -> Floats:
+        vectors: Floats = embeddings[rows]
+        vectors /= norms[rows, None]
+        return vectors
+
+    found = _found(units, founders, wanted, check)
+    centroids = _means(embeddings.__getitem__, founders, found)
     return Clusters(_nearest(embeddings, centroids), centroids)
 
 
@@ -83,17 +90,17 @@ class _Wanted:
         return min(max(found, self.minimum), self.maximum)
 
 
-def _found(points: Floats, wanted: _Wanted, check: Check) -> Labels:
-    """A cluster for each unit vector, from 0 on, each of them large."""
-    least = min(MIN_CLUSTER_SIZE, max(1, round(0.1 * len(points))))
-    dendrogram = centroid_linkage(points, check)
+def _found(units: Vectors, founders: Rows, wanted: _Wanted, check: Check) -> Labels:
+    """A cluster for each of the founders, from 0 on, each of them large."""
+    least = min(MIN_CLUSTER_SIZE, max(1, round(0.1 * founders.size)))
+    dendrogram = centroid_linkage(units(founders), check)
     labels = _cut(dendrogram, dendrogram[:, 2], THRESHOLD)
     large = int(np.count_nonzero(np.bincount(labels) >= least))
     target = wanted.instead_of(large)
     if target != large:
         merges = np.arange(len(dendrogram), dtype=np.float64)
         labels = _cut(dendrogram, merges, _last_merge(dendrogram, least, target))
-    return _without_small(points, labels, least)
+    return _without_small(units, founders, labels, least)
 
 
 def _cut(dendrogram: Dendrogram, heights: Dendrogram, height: float) -> Labels:
@@ -125,7 +132,7 @@ def _large_after(dendrogram: Dendrogram, least: int) -> npt.NDArray[np.int64]:
     return after
 
 
-def _without_small(points: Floats, labels: Labels, least: int) -> Labels:
+def _without_small(units: Vectors, founders: Rows, labels: Labels, least: int) -> Labels:
     """Each small cluster joined to the large one whose mean is nearest; one cluster where none is large."""
     sizes = np.bincount(labels)
     large, small = np.flatnonzero(sizes >= least), np.flatnonzero(sizes < least)
@@ -133,7 +140,7 @@ def _without_small(points: Floats, labels: Labels, least: int) -> Labels:
         return np.zeros_like(labels)
     if not small.size:
         return labels
-    means = _means(points, np.arange(len(points)), labels)
+    means = _means(units, founders, labels)
     joined = np.arange(sizes.size)
     joined[small] = large[np.argmin(cdist(means[large], means[small], metric="cosine"), axis=0)]
     renumbered: Labels = np.unique(joined[labels], return_inverse=True)[1].astype(np.int32)
@@ -149,18 +156,18 @@ def _nearest(embeddings: Floats, centroids: Floats) -> Labels:
     return labels
 
 
-def _means(embeddings: Floats, rows: npt.NDArray[np.intp], labels: Labels) -> Floats:
+def _means(vectors: Vectors, rows: Rows, labels: Labels) -> Floats:
     """The mean of the rows with each label; row after row in single precision, as `mean` adds them up."""
     sizes = np.bincount(labels, minlength=1)
     members = rows[np.argsort(labels, kind="stable")]
-    means = [_mean(embeddings, some) for some in np.split(members, np.cumsum(sizes)[:-1])]
+    means = [_mean(vectors, some) for some in np.split(members, np.cumsum(sizes)[:-1])]
     return np.stack(means)
 
 
-def _mean(embeddings: Floats, rows: npt.NDArray[np.intp]) -> Floats:
-    total = np.zeros((1, embeddings.shape[1]), np.float32)
+def _mean(vectors: Vectors, rows: Rows) -> Floats:
+    total = vectors(rows[:0]).sum(axis=0, keepdims=True)
     for some in _blocks(rows.size):
-        total = np.vstack([total, embeddings[rows[some]]]).sum(axis=0, keepdims=True)
+        total = np.vstack([total, vectors(rows[some])]).sum(axis=0, keepdims=True)
     with np.errstate(invalid="ignore"):
         mean: Floats = total[0] / np.float32(rows.size)
     return mean

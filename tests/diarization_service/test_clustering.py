@@ -79,7 +79,7 @@ def assert_equal(embeddings: Floats, activity: Activity, bounds: SpeakerBounds) 
     np.testing.assert_array_equal(found.centroids, centroids)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 90),
