@@ -79,6 +79,8 @@ class Answer:
             ],
             partial=any(ended.completed is None for ended in self._ended.values()),
             turns=replies.turns(self._merger.turns) if diarized else (),
+            voices=diarized.voices if diarized else (),
+            overlaps=diarized.overlaps if diarized else (),
         )
         await self._send(gateway_pb2.TranscribeResponse(completed=completed))
 

@@ -151,6 +151,7 @@ def configuration(
     final_only: bool = False,
     accept_partial: bool = False,
     omit_progress: bool = False,
+    speaker_embeddings: bool = False,
 ) -> gateway_pb2.TranscriptionConfig:
     """A request for a container file called `name`, or for raw samples where `pcm` says how they are stored."""
     container = None if pcm is not None else audio_pb2.ContainerFormat(name=name)
@@ -160,7 +161,10 @@ def configuration(
         language=language,
         speakers=speakers,
         results=gateway_pb2.ResultOptions(
-            final_only=final_only, accept_partial=accept_partial, omit_progress=omit_progress
+            final_only=final_only,
+            accept_partial=accept_partial,
+            omit_progress=omit_progress,
+            speaker_embeddings=speaker_embeddings,
         ),
     )
 

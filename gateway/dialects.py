@@ -5,10 +5,10 @@ delivered, and a later one, which starts from the beginning of the recording, is
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from gateway.merge import Turn, TurnsPatch, Word
+from gateway.continuation import Continuation
+from gateway.merge import FOREVER, Turn, TurnsPatch, Word
 from gateway.reports import Completed, Models, Progress, Result, Stage, Words
 from serving.times import SAMPLE_RATE
 from speech.asr.v1 import asr_pb2
@@ -108,17 +108,23 @@ class RecognitionDialect:
 
 
 class DiarizationDialect:
-    """Speaks with speech.diarization.v1. Turns that an earlier call declared final stay; a later call continues them."""
+    """Speaks with speech.diarization.v1. Turns that an earlier call declared final stay; a later call continues them.
+
+    Early ones stay as well, until the later call has come as far.
+    """
 
     stage: Stage = gateway_pb2.STAGE_DIARIZATION
     name = "speaker diarization"
 
-    def __init__(self, request_id: str, speakers: diarization_pb2.SpeakerHints) -> None:
+    def __init__(
+        self, request_id: str, speakers: diarization_pb2.SpeakerHints, *, embeddings: bool = False
+    ) -> None:
         self._config = diarization_pb2.DiarizationConfig(
-            audio_format=PCM, request_id=request_id, speakers=speakers
+            audio_format=PCM, request_id=request_id, speakers=speakers, speaker_embeddings=embeddings
         )
+        self._known_until = 0
         self._final_until = 0
-        self._final_before = 0
+        self._continuation: Continuation | None = None
 
     def config(self) -> diarization_pb2.DiarizeRequest:
         return diarization_pb2.DiarizeRequest(config=self._config)
@@ -130,7 +136,7 @@ class DiarizationDialect:
         return diarization_pb2.DiarizeRequest(end_of_audio=audio_pb2.EndOfAudio())
 
     def restart(self) -> None:
-        self._final_before = self._final_until
+        self._continuation = Continuation(final=self._final_until, known=self._known_until)
 
     def results(self, response: diarization_pb2.DiarizeResponse) -> Iterator[Result]:
         match response.WhichOneof("message"):
@@ -139,21 +145,20 @@ class DiarizationDialect:
             case "progress":
                 yield Progress(self.stage, fraction=response.progress.fraction)
             case "turns":
-                yield self._patch(response.turns)
+                yield from self._delivered(self._continued(_patch(response.turns)))
             case "completed":
-                yield Completed(response.completed.timing, tuple(response.completed.speakers))
+                if self._continuation is not None:
+                    yield from self._delivered(self._continuation.rest())
+                yield _completed(response.completed)
 
-    def _patch(self, update: diarization_pb2.TurnsUpdate) -> TurnsPatch:
-        kept = self._final_before
-        patch = TurnsPatch(
-            since=max(kept, getattr(update, "from").ToNanoseconds()),
-            turns=_turns(update.turns, kept),
-            exclusive=_turns(update.exclusive_turns, kept),
-            horizon=max(kept, update.horizon.ToNanoseconds()),
-            final_horizon=max(kept, update.final_horizon.ToNanoseconds()),
-        )
-        self._final_until = max(self._final_until, patch.final_horizon)
-        return patch
+    def _continued(self, patch: TurnsPatch) -> TurnsPatch | None:
+        return patch if self._continuation is None else self._continuation.patch(patch)
+
+    def _delivered(self, patch: TurnsPatch | None) -> Iterator[TurnsPatch]:
+        if patch is not None:
+            self._known_until = max(self._known_until, patch.horizon)
+            self._final_until = max(self._final_until, patch.final_horizon)
+            yield patch
 
 
 def _word(word: asr_pb2.Word) -> Word:
@@ -163,9 +168,33 @@ def _word(word: asr_pb2.Word) -> Word:
     )
 
 
-def _turns(turns: Iterable[diarization_pb2.Turn], kept: int) -> tuple[Turn, ...]:
-    """What lies behind `kept`."""
-    converted = (
-        Turn(turn.span.start.ToNanoseconds(), turn.span.end.ToNanoseconds(), turn.speaker) for turn in turns
+def _patch(update: diarization_pb2.TurnsUpdate) -> TurnsPatch:
+    return TurnsPatch(
+        since=getattr(update, "from").ToNanoseconds(),
+        until=update.until.ToNanoseconds() if update.HasField("until") else FOREVER,
+        turns=_turns(update.turns),
+        exclusive=_turns(update.exclusive_turns),
+        horizon=update.horizon.ToNanoseconds(),
+        final_horizon=update.final_horizon.ToNanoseconds(),
     )
-    return tuple(replace(turn, start=max(turn.start, kept)) for turn in converted if turn.end > kept)
+
+
+def _turns(turns: Iterable[diarization_pb2.Turn]) -> tuple[Turn, ...]:
+    return tuple(
+        Turn(
+            turn.span.start.ToNanoseconds(),
+            turn.span.end.ToNanoseconds(),
+            turn.speaker,
+            turn.confidence if turn.HasField("confidence") else None,
+        )
+        for turn in turns
+    )
+
+
+def _completed(completed: diarization_pb2.DiarizationCompleted) -> Completed:
+    return Completed(
+        completed.timing,
+        speakers=tuple(completed.speakers),
+        voices=tuple(completed.voices),
+        overlaps=tuple(completed.overlaps),
+    )

@@ -66,7 +66,12 @@ def summary(ended: Ended) -> gateway_pb2.StageSummary:
 
 
 def turns(found: Iterable[Turn]) -> list[diarization_pb2.Turn]:
-    return [diarization_pb2.Turn(span=span(turn.start, turn.end), speaker=turn.speaker) for turn in found]
+    return [
+        diarization_pb2.Turn(
+            span=span(turn.start, turn.end), speaker=turn.speaker, confidence=turn.confidence
+        )
+        for turn in found
+    ]
 
 
 def span(start: int, end: int) -> audio_pb2.TimeSpan:

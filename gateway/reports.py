@@ -8,6 +8,7 @@ from google.rpc import status_pb2
 
 from gateway.merge import TurnsPatch, Word
 from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
 
 Stage: TypeAlias = "gateway_pb2.Stage.ValueType"
@@ -55,10 +56,12 @@ class Retrying:
 
 @dataclass(frozen=True)
 class Completed:
-    """A backend did all of its work; `speakers` of diarization only."""
+    """A backend did all of its work; all but `timing` of diarization only."""
 
     timing: audio_pb2.StageTiming
     speakers: tuple[str, ...] = ()
+    voices: tuple[diarization_pb2.SpeakerVoice, ...] = ()
+    overlaps: tuple[audio_pb2.TimeSpan, ...] = ()
 
 
 @dataclass(frozen=True)

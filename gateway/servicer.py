@@ -131,7 +131,9 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
             retries=self._config.retries,
         )
         recognition = RecognitionDialect(upload.request_id, config.language)
-        diarization = DiarizationDialect(upload.request_id, config.speakers)
+        diarization = DiarizationDialect(
+            upload.request_id, config.speakers, embeddings=config.results.speaker_embeddings
+        )
         return (
             StageRun(recognition, backends.asr.Recognize, inbox, options),
             StageRun(diarization, backends.diarization.Diarize, inbox, options),

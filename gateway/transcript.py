@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from speech.audio.v1 import audio_pb2
+from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
 
 
@@ -67,6 +68,11 @@ class Transcript:
         if self.completed is not None:
             return list(self.completed.speakers)
         return list(dict.fromkeys(segment.speaker for segment in self.segments if segment.speaker))
+
+    @property
+    def voices(self) -> Sequence[diarization_pb2.SpeakerVoice]:
+        """What each speaker sounded like; empty until the recording is completed."""
+        return self.completed.voices if self.completed is not None else []
 
     @property
     def models(self) -> Sequence[audio_pb2.ModelInfo]:

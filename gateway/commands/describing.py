@@ -62,7 +62,8 @@ def _recognition(asr: asr_pb2.DescribeRecognitionResponse) -> Iterator[str]:
 
 
 def _diarization(diarization: diarization_pb2.DescribeDiarizationResponse) -> Iterator[str]:
-    yield f"  turns come {'while audio arrives' if diarization.early_turns else 'when the audio has ended'}"
+    mode = f"{diarization.mode} mode; " if diarization.mode else ""
+    yield f"  {mode}turns come {'while audio arrives' if diarization.early_turns else 'when the audio has ended'}"
     yield from _models(diarization.models)
     yield from _limits(diarization.limits)
 

@@ -44,6 +44,11 @@ from gateway.rendering.formats import OutputFormat
     help="If recognition or diarization fails for good, write what the other one found.",
 )
 @click.option(
+    "--speaker-embeddings",
+    is_flag=True,
+    help="Write each speaker's voice as a vector into JSON, to recognise the same person in other recordings.",
+)
+@click.option(
     "--raw",
     type=RawAudioType(),
     help="The input is raw interleaved samples: s16le or f32le, Hz (16000), channels (1), as in s16le:48000:2.",
@@ -68,6 +73,7 @@ def transcribe(  # noqa: PLR0917 - click passes by name
     format_name: str | None,
     final_only: bool,
     accept_partial: bool,
+    speaker_embeddings: bool,
     raw: RawAudio | None,
     asr_engine: str | None,
     output: str | None,
@@ -103,7 +109,9 @@ def transcribe(  # noqa: PLR0917 - click passes by name
         raise click.UsageError(
             f"the gateway at {server} has chosen its engine; --asr-engine is for services that run here, without --server"
         )
-    wish = Wish(output_format, speakers, raw, language, final_only, accept_partial)
+    if speaker_embeddings and output_format is not OutputFormat.JSON:
+        raise click.UsageError("only JSON has room for --speaker-embeddings; add --format json")
+    wish = Wish(output_format, speakers, raw, language, final_only, accept_partial, speaker_embeddings)
     try:
         outputs = plan_outputs(files, output, output_format)
     except OutputProblem as error:

@@ -26,6 +26,7 @@ class Wish:
     language: str = ""
     final_only: bool = False
     accept_partial: bool = False
+    speaker_embeddings: bool = False
 
     def config(self, name: str, *, final_only: bool, omit_progress: bool) -> gateway_pb2.TranscriptionConfig:
         """The first message of the recording `name`, under a request id of its own."""
@@ -38,6 +39,7 @@ class Wish:
             final_only=final_only,
             accept_partial=self.accept_partial,
             omit_progress=omit_progress,
+            speaker_embeddings=self.speaker_embeddings,
         )
 
 

@@ -21,6 +21,7 @@ from gateway.merge.data import (
     Word,
 )
 from gateway.merge.merger import Merger
+from gateway.merge.timeline import Timeline
 
 __all__ = [
     "FOREVER",
@@ -30,6 +31,7 @@ __all__ = [
     "Merger",
     "Segment",
     "Span",
+    "Timeline",
     "Turn",
     "TurnsPatch",
     "Word",

@@ -6,7 +6,8 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.rendering.clock import milliseconds
-from speech.audio.v1.audio_pb2 import ModelInfo
+from speech.audio.v1.audio_pb2 import ModelInfo, TimeSpan
+from speech.diarization.v1.diarization_pb2 import SpeakerVoice, Turn
 from speech.gateway.v1.gateway_pb2 import AttributedWord, Segment, TranscribeFileResponse
 
 JsonObject = dict[str, Any]
@@ -29,11 +30,29 @@ def _word(word: AttributedWord) -> JsonObject:
 def _segment(segment: Segment) -> JsonObject:
     return {
         "id": segment.segment_id,
-        "start": _seconds(segment.span.start),
-        "end": _seconds(segment.span.end),
+        **_span(segment.span),
         "speaker": segment.speaker or None,
         "text": segment.text,
         "words": [_word(word) for word in segment.words],
+    }
+
+
+def _span(span: TimeSpan) -> JsonObject:
+    return {"start": _seconds(span.start), "end": _seconds(span.end)}
+
+
+def _turn(turn: Turn) -> JsonObject:
+    confidence = round(turn.confidence, 4) if turn.HasField("confidence") else None
+    return {**_span(turn.span), "speaker": turn.speaker, "confidence": confidence}
+
+
+def _voice(voice: SpeakerVoice) -> JsonObject:
+    """A float32 has no more than seven digits, of which six behind the point are enough for a vector of length 1."""
+    return {
+        "speaker": voice.label,
+        "duration": _seconds(voice.speech_duration),
+        "embedding": [round(value, 6) for value in voice.embedding] or None,
+        "fingerprint": voice.model_fingerprint or None,
     }
 
 
@@ -58,6 +77,9 @@ def transcript_document(transcript: TranscribeFileResponse) -> JsonObject:
         "duration": _seconds(completed.duration),
         "speakers": list(completed.speakers),
         "segments": [_segment(segment) for segment in transcript.segments],
+        "turns": [_turn(turn) for turn in completed.turns],
+        "overlaps": [_span(span) for span in completed.overlaps],
+        "voices": [_voice(voice) for voice in completed.voices],
         "models": {model.role: _model(model) for model in completed.models},
     }
 

@@ -19,7 +19,8 @@ def _line(turn: Turn, recording: str) -> str:
     start = milliseconds(turn.span.start)
     length = milliseconds(turn.span.end) - start
     times = f"{decimal_seconds(start)} {decimal_seconds(length)}"
-    return f"SPEAKER {recording} 1 {times} <NA> <NA> {turn.speaker} <NA> <NA>\n"
+    confidence = f"{turn.confidence:.3f}" if turn.HasField("confidence") else "<NA>"
+    return f"SPEAKER {recording} 1 {times} <NA> <NA> {turn.speaker} {confidence} <NA>\n"
 
 
 def render_rttm(transcript: TranscribeFileResponse, name: str) -> str:

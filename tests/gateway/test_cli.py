@@ -93,7 +93,8 @@ async def test_speakers_reach_the_gateway(
 
 
 async def test_other_options_reach_the_gateway(shell: Shell, recording: Path) -> None:
-    options = ("--raw", "f32le:48000:2", "--language", "en", "--accept-partial")
+    options = ("--raw", "f32le:48000:2", "--language", "en", "--accept-partial", "--speaker-embeddings")
+    options += ("--format", "json")
     assert (await shell.run("transcribe", *options, str(recording))).code == 0
     config = shell.gateway.calls[0].config
     assert config.audio_format.pcm == audio_pb2.PcmFormat(
@@ -101,6 +102,7 @@ async def test_other_options_reach_the_gateway(shell: Shell, recording: Path) ->
     )
     assert config.language == "en"
     assert config.results.accept_partial
+    assert config.results.speaker_embeddings
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,7 @@ async def test_other_options_reach_the_gateway(shell: Shell, recording: Path) ->
         ("transcribe", "--raw", "s16le:0", "x.wav"),
         ("transcribe", "--format", "srt", "x.wav", "y.wav"),
         ("transcribe", "-", "-"),
+        ("transcribe", "--speaker-embeddings", "x.wav"),
         ("transcribe", "-o", "x.wav", "x.wav"),
         ("transcribe", "-o", "out", "a/x.wav", "b/x.wav"),
         ("unknown",),

@@ -17,7 +17,7 @@ from gateway.rendering import OutputFormat, render
 from gateway.rendering.cues import MAX_CHARACTERS, MAX_MS, cues
 from gateway.rendering.document import render_json_line
 from speech.audio.v1.audio_pb2 import ModelInfo, TimeSpan
-from speech.diarization.v1.diarization_pb2 import Turn
+from speech.diarization.v1.diarization_pb2 import SpeakerVoice, Turn
 from speech.gateway.v1.gateway_pb2 import (
     AttributedWord,
     Segment,
@@ -74,8 +74,15 @@ def example() -> TranscribeFileResponse:
             ModelInfo(role="embedding", name="wespeaker-resnet34", license="CC-BY-4.0", provider="cpu"),
         ],
         turns=[
-            Turn(span=span(6_690, 7_120), speaker="SPEAKER_00"),
+            Turn(span=span(6_690, 7_120), speaker="SPEAKER_00", confidence=0.75),
             Turn(span=span(3_660_999, 3_662_100), speaker="SPEAKER_01"),
+        ],
+        overlaps=[span(6_900, 7_000)],
+        voices=[
+            SpeakerVoice(
+                label="SPEAKER_00", speech_duration=ms(430), embedding=[0.6, -0.8], model_fingerprint="ab"
+            ),
+            SpeakerVoice(label="SPEAKER_01", speech_duration=ms(1_101)),
         ],
     )
 
@@ -117,14 +124,14 @@ def test_vtt_has_no_voice_for_an_unknown_speaker() -> None:
 
 def test_rttm_has_one_line_a_turn_and_no_spaces_in_the_name() -> None:
     assert render(example(), OutputFormat.RTTM, name="/tmp/my first call.tar.wav") == (
-        "SPEAKER my_first_call.tar 1 6.690 0.430 <NA> <NA> SPEAKER_00 <NA> <NA>\n"
+        "SPEAKER my_first_call.tar 1 6.690 0.430 <NA> <NA> SPEAKER_00 0.750 <NA>\n"
         "SPEAKER my_first_call.tar 1 3660.999 1.101 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
     )
 
 
 def test_json_has_the_documented_shape() -> None:
     document = json.loads(render(example(), OutputFormat.JSON, name="call.wav"))
-    assert list(document) == ["duration", "speakers", "segments", "models"]
+    assert list(document) == ["duration", "speakers", "segments", "turns", "overlaps", "voices", "models"]
     assert document["duration"] == 3700.0
     assert document["segments"][0] == {
         "id": "s0",
@@ -137,6 +144,15 @@ def test_json_has_the_documented_shape() -> None:
             {"text": "there.", "start": 6.9, "end": 7.12, "confidence": None, "speaker": "SPEAKER_00"},
         ],
     }
+    assert document["turns"] == [
+        {"start": 6.69, "end": 7.12, "speaker": "SPEAKER_00", "confidence": 0.75},
+        {"start": 3660.999, "end": 3662.1, "speaker": "SPEAKER_01", "confidence": None},
+    ]
+    assert document["overlaps"] == [{"start": 6.9, "end": 7.0}]
+    assert document["voices"] == [
+        {"speaker": "SPEAKER_00", "duration": 0.43, "embedding": [0.6, -0.8], "fingerprint": "ab"},
+        {"speaker": "SPEAKER_01", "duration": 1.101, "embedding": None, "fingerprint": None},
+    ]
     assert document["models"]["embedding"]["license"] == "CC-BY-4.0"
     assert document["models"]["recognition"]["license"] is None
 

@@ -219,12 +219,17 @@ def turns_update(
     turns: Sequence[tuple[float, float, str]],
     *,
     since: float = 0.0,
+    until: float | None = None,
     horizon: float = 3600.0,
     final: float = 3600.0,
 ) -> diarization_pb2.TurnsUpdate:
     messages = [diarization_pb2.Turn(span=span(start, end), speaker=speaker) for start, end, speaker in turns]
     update = diarization_pb2.TurnsUpdate(
-        turns=messages, exclusive_turns=messages, horizon=duration(horizon), final_horizon=duration(final)
+        turns=messages,
+        exclusive_turns=messages,
+        horizon=duration(horizon),
+        final_horizon=duration(final),
+        until=duration(until) if until is not None else None,
     )
     getattr(update, "from").CopyFrom(duration(since))
     return update
