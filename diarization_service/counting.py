@@ -16,6 +16,9 @@ from serving.times import SAMPLE_RATE
 Integers = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.uint8]
 
+FRAMES_AT_ONCE = 8192
+"""Bounds the memory that computing over a recording's frames takes."""
+
 
 class Grid:
     """The frames of a recording, into which those of every window fall."""
@@ -82,7 +85,10 @@ class SpeakerCount:
 
     def counts(self, start: int, stop: int) -> Counts:
         """In frames `start` up to `stop`, with the windows so far."""
-        heard = self._heard.rows[start:stop, 0].astype(np.float32)
-        windows = np.maximum(self._grid.coverage(start, stop, self._windows), 1).astype(np.float32)
-        counts: Counts = np.rint(heard / windows).astype(np.uint8)
+        counts: Counts = np.zeros(stop - start, np.uint8)
+        for low in range(start, stop, FRAMES_AT_ONCE):
+            high = min(low + FRAMES_AT_ONCE, stop)
+            heard = self._heard.rows[low:high, 0].astype(np.float32)
+            windows = np.maximum(self._grid.coverage(low, high, self._windows), 1).astype(np.float32)
+            counts[low - start : high - start] = np.rint(heard / windows)
         return counts

@@ -57,7 +57,7 @@ class EarlyTurns:
         self._together: list[Run] = []
         self._alone: list[Run] = []
         self._horizon = 0
-        self._tracks: dict[Run, Track] = {}
+        self._tracks: dict[tuple[int, int, int], Track] = {}
 
     def update(self, store: Store, count: SpeakerCount, windows: int, most: int | None) -> Early | None:
         """Turns from the first `windows` windows, whose embeddings are known; None where nothing changed.
@@ -106,12 +106,12 @@ class EarlyTurns:
     def _known(self) -> Early:
         held = self._tracks
         self._tracks = {
-            run: held.get(run) or Track.of(run, self._grid)._replace(confidence=None)
+            run[:3]: held.get(run[:3]) or Track.of(run, self._grid)._replace(confidence=None)
             for run in (*self._together, *self._alone)
         }
         return Early(
-            tracks=tuple(self._tracks[run] for run in self._together),
-            exclusive=tuple(self._tracks[run] for run in self._alone),
+            tracks=tuple(self._tracks[run[:3]] for run in self._together),
+            exclusive=tuple(self._tracks[run[:3]] for run in self._alone),
             horizon=self._grid.time(self._horizon),
         )
 

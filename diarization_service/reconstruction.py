@@ -13,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from diarization_service.clustering import Labels, Mask
-from diarization_service.counting import Counts, Grid, Integers
+from diarization_service.counting import FRAMES_AT_ONCE, Counts, Grid, Integers
 from diarization_service.runs import Run
 from diarization_service.stages import Activity, Floats
 
 NOBODY = -1
 """In place of a local speaker's name, where it has none or is silent."""
-
-_FRAMES_AT_ONCE = 8192
 
 Bools = npt.NDArray[np.bool_]
 Totals = npt.NDArray[np.float64]
@@ -82,8 +80,8 @@ def runs(windows: NamedWindows, counts: Counts, start: int = 0) -> tuple[list[Ru
     people = max(windows.people, int(counts.max(initial=0)))
     together, alone = _Runs(people, start), _Runs(windows.people, start)
     totals = np.zeros((1, people))
-    for low in range(start, start + len(counts), _FRAMES_AT_ONCE):
-        most = counts[low - start : low - start + _FRAMES_AT_ONCE]
+    for low in range(start, start + len(counts), FRAMES_AT_ONCE):
+        most = counts[low - start : low - start + FRAMES_AT_ONCE]
         votes = windows.votes(low, low + len(most), people)
         shares = votes / windows.coverage(low, low + len(most))[:, None]
         totals = np.cumsum(np.vstack([totals[-1:], shares]), axis=0)
