@@ -130,6 +130,7 @@ def main() -> None:
         command.add_argument("--provider", default="tensorrt", choices=("cpu", "cuda", "tensorrt"))
         command.add_argument("--profile", action="append", help="default: 1:32:32x0.5:20:80")
         command.add_argument("--provider-option", action="append", default=[], metavar="NAME=VALUE")
+        command.add_argument("--features", default="auto", choices=("auto", "numpy", "graph"))
         command.add_argument("--json", type=Path)
         if name == "measure":
             command.add_argument("--batch", type=int, action="append")
@@ -254,7 +255,13 @@ def settings(arguments: argparse.Namespace, *, whisper: bool = False) -> Setting
         () if whisper else PROFILES
     )
     options = parse_options(arguments.provider_option)
-    return Settings(provider=provider, profiles=profiles, bounds=None if whisper else BOUNDS, options=options)
+    return Settings(
+        provider=provider,
+        profiles=profiles,
+        bounds=None if whisper else BOUNDS,
+        features=arguments.features,
+        options=options,
+    )
 
 
 def opened(model: Path, chosen: Settings, clock: Watch = unwatched) -> OrtEngine:

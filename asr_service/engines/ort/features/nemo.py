@@ -126,8 +126,9 @@ def normalized(graph: Graph, features: str, heard: str, *, freedom: int) -> str:
     `freedom` is how many frames less than there are the sum of squares is divided by. In double precision: the rounding of
     sums depends on how many rows there are, and bands that hardly change show it. Products with the mask are these sums.
     """
+    # Not transposed: from that ONNX Runtime makes a kind of product that old versions lack in double precision.
     ours = graph.cast(heard, DOUBLE)
-    row, one = graph.op("Transpose", ours, perm=[0, 2, 1]), graph.doubles(1)
+    row, one = graph.op("Reshape", ours, graph.ints([0, 1, -1])), graph.doubles(1)
 
     def mean(values: str, count: str) -> str:
         return graph.op("Div", graph.op("MatMul", row, values), graph.op("Max", count, one))

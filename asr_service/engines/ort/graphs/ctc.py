@@ -9,7 +9,7 @@ def compose() -> onnx.ModelProto:
     """`logits` (batch, time, tokens), normalised or not, to `tokens` int64 and their `log_probs`, both (batch, time)."""
     graph = Graph("ctc")
     logits = graph.input("logits", FLOAT, ("batch", "time", "tokens"))
-    best = graph.op("ArgMax", logits, axis=2, keepdims=1)
+    _, best = graph.greatest(logits, axis=2)
     log_probs = graph.op("GatherElements", graph.op("LogSoftmax", logits, axis=2), best, axis=2)
     last = graph.ints([2])
     graph.op("Squeeze", best, last, named="tokens")

@@ -39,11 +39,12 @@ class Step:
         # Rows that ended may have gone past the last frame; what they find there does not count.
         near = graph.op("Min", place, self._around.last)
         tokens, duration = self._outputs(near, labels)
-        token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
+        _, best = graph.greatest(tokens, axis=1)
+        token = self._column(best)
         active = graph.op("Less", place, self._around.ends)
         emitted = graph.op("And", self._is_label(token), active)
         silent = graph.op("Gather", graph.ints(self._silent()), token)
-        return Choice(emitted, token, self._log_prob(tokens, token), near, silent=silent, duration=duration)
+        return Choice(emitted, token, self._log_prob(tokens, best), near, silent=silent, duration=duration)
 
     def look_ahead(self, place: str, labels: Mapping[str, str]) -> Choice:
         """At a window of frames of each row from `place` on, all with the same labels before them."""
@@ -54,18 +55,19 @@ class Step:
         tokens, _ = self._outputs(
             near, {value: self._repeated(value, labels[value]) for value in self._model.parts.label_values}
         )
-        token = graph.op("ArgMax", tokens, axis=1, keepdims=0)
-        is_label = graph.op("Reshape", self._is_label(token), graph.ints([-1, window]))
+        _, best = graph.greatest(tokens, axis=1)
+        is_label = graph.op("Reshape", self._is_label(best), graph.ints([-1, window]))
         inside = graph.op("Less", places, graph.op("Unsqueeze", around.ends, column))
         found = graph.op("And", is_label, inside)
         # The first label weighs most. Without any the weights are equal, and so is which of them is taken.
         weights = graph.op("Mul", graph.cast(found, FLOAT), graph.floats(range(window, 0, -1)))
-        blanks = graph.op("ArgMax", weights, axis=1, keepdims=0)
+        _, blanks = graph.greatest(weights, axis=1)
+        blanks = self._column(blanks)
         taken = graph.op("Add", around.firsts, blanks)
         emitted = graph.op("Gather", graph.op("Reshape", found, graph.ints([-1])), taken)
-        token = graph.op("Gather", token, taken)
-        log_prob = self._log_prob(graph.op("Gather", tokens, taken), token)
-        return Choice(emitted, token, log_prob, graph.op("Add", place, blanks), blanks=blanks)
+        best = graph.op("Gather", best, taken)
+        log_prob = self._log_prob(graph.op("Gather", tokens, taken), best)
+        return Choice(emitted, self._column(best), log_prob, graph.op("Add", place, blanks), blanks=blanks)
 
     def _repeated(self, value: str, name: str) -> str:
         """Each row as often as there are frames in the window, one copy behind the other."""
@@ -90,7 +92,8 @@ class Step:
             graph.op("Slice", outputs, *map(graph.ints, ([start], [end], [1])))
             for start, end in ((0, rules.tokens), (rules.tokens, rules.tokens + rules.durations))
         )
-        return tokens, graph.op("ArgMax", durations, axis=1, keepdims=0)
+        _, best = graph.greatest(durations, axis=1)
+        return tokens, self._column(best)
 
     def _is_label(self, token: str) -> str:
         return self._graph.op("Gather", self._graph.bools(~self._silent()), token)
@@ -101,8 +104,11 @@ class Step:
         silent[[token for token in (self._rules.blank, self._rules.unknown) if token is not None]] = True
         return silent
 
-    def _log_prob(self, logits: str, token: str) -> str:
-        graph, column = self._graph, self._graph.ints([1])
-        log_probs = graph.op("LogSoftmax", logits, axis=1)
-        found = graph.op("GatherElements", log_probs, graph.op("Unsqueeze", token, column), axis=1)
-        return graph.op("Squeeze", found, column)
+    def _log_prob(self, logits: str, tokens: str) -> str:
+        """Of one token a row: `tokens` is (rows, 1)."""
+        log_probs = self._graph.op("LogSoftmax", logits, axis=1)
+        return self._column(self._graph.op("GatherElements", log_probs, tokens, axis=1))
+
+    def _column(self, values: str) -> str:
+        """(rows,) of (rows, 1)."""
+        return self._graph.op("Squeeze", values, self._graph.ints([1]))

@@ -129,8 +129,7 @@ def _grow(graph: Graph, decoder: Decoder, tokens: str, past: list[str]) -> None:
 def _likeliest(graph: Graph, logits: str) -> tuple[str, str]:
     """The token that follows the last one, and its log-probability; both [N]."""
     last = graph.op("Add", graph.op("Gather", logits, graph.ints(-1), axis=1), "bias")
-    best = graph.op("ArgMax", last, axis=-1, keepdims=1)
-    highest = graph.op("GatherElements", last, best, axis=-1)
+    highest, best = graph.greatest(last, axis=-1)
     odds = graph.op("Exp", graph.op("Sub", last, highest))
     total = graph.op("ReduceSum", odds, graph.ints([-1]), keepdims=0)
     return graph.op("Squeeze", best, graph.ints([1])), graph.op("Neg", graph.op("Log", total))
