@@ -52,6 +52,9 @@ class Answer:
                 await self._send_segments(self._merger.add_words(words))
             case TurnsPatch():
                 await self._send_segments(await asyncio.to_thread(self._merger.patch_turns, report))
+                # The last horizon may lie behind the recording's end.
+                horizon = report.horizon if self._duration is None else min(report.horizon, self._duration)
+                await self._send_progress(DIARIZATION, horizon)
             case Models():
                 self._models[report.stage] = report
             case Uploaded(duration):

@@ -12,7 +12,15 @@ from gateway.client import Transcript, TranscriptionError, configuration
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
 from support.gateway.deployment import PCM, audio, deployed
-from support.gateway.fakes import Answer, diarization, failing, hanging, recognition
+from support.gateway.fakes import (
+    Answer,
+    diarization,
+    early,
+    failing,
+    hanging,
+    recognition,
+    turns_update,
+)
 
 UTTERANCES = ((0.5, 2.5, "hello there you"), (3.0, 5.0, "well hi my friend"), (5.2, 8.0, "how are you"))
 TURNS = ((0.4, 2.6, "SPEAKER_00"), (2.9, 5.1, "SPEAKER_01"), (5.1, 8.0, "SPEAKER_00"))
@@ -79,6 +87,25 @@ async def test_diarization_is_called_again(tmp_path, code, after):
         transcript = await door.transcript()
     check_whole(transcript)
     assert attempts(transcript) == [1, 2]
+
+
+@pytest.mark.parametrize("after", [2, 3, 4])
+async def test_early_labels_stay_while_another_replica_catches_up(tmp_path, after):
+    diarizer = diarization(*TURNS, faults=[failing(StatusCode.UNAVAILABLE, after=after)])
+    diarizer.script[1:1] = [
+        early(2.8, turns_update([(0.4, 2.6, "SPEAKER_00")], horizon=2.8, final=0)),
+        early(6.0, turns_update([(2.9, 5.5, "SPEAKER_01")], since=2.7, horizon=5.5, final=0)),
+        early(9.0, turns_update([(5.2, 8.0, "SPEAKER_00")], since=5.1, until=5.3, horizon=8.2, final=0)),
+    ]
+    async with deployed(tmp_path, recognition(*UTTERANCES), diarizer) as door:
+        transcript, events = await door.events()
+    check_whole(transcript)
+    assert attempts(transcript) == [1, 2]
+    labels = {}
+    for segment in (event.segment for event in events if event.HasField("segment")):
+        # Nobody's label is taken away again.
+        assert segment.speaker or not any(labels.get(word.text + str(word.start)) for word in segment.words)
+        labels |= {word.text + str(word.start): segment.speaker for word in segment.words}
 
 
 @pytest.mark.parametrize(("code", "shown"), LASTING, ids=lambda code: code.name)

@@ -1,6 +1,7 @@
 """Both calls of the gateway, as callers see them when all goes well."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -9,7 +10,7 @@ from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
 from support.gateway.deployment import PCM, audio, deployed
-from support.gateway.fakes import Answer, diarization, recognition, turns_update
+from support.gateway.fakes import diarization, early, recognition, turns_update
 
 UTTERANCES = (
     (0.5, 2.5, "hello there you"),
@@ -164,8 +165,7 @@ async def test_silence_is_a_transcript_without_segments(tmp_path):
 
 async def test_early_turns_label_segments_while_both_stages_still_work(tmp_path):
     asr, diarizer, transcript = recognition(*UTTERANCES), diarization(*TURNS), Transcript()
-    early = diarization_pb2.DiarizeResponse(turns=turns_update(TURNS[:1], horizon=2.8, final=2.6))
-    diarizer.script.insert(1, Answer(2.8, early))
+    diarizer.script.insert(1, early(2.8, turns_update(TURNS[:1], horizon=2.8, final=2.6)))
     asr.released.clear()
     diarizer.released.clear()
     async with deployed(tmp_path, asr, diarizer) as door, asyncio.timeout(10):
@@ -175,6 +175,81 @@ async def test_early_turns_label_segments_while_both_stages_still_work(tmp_path)
                 asr.released.set()
                 diarizer.released.set()
     assert spoken(transcript.final_segments) == SPOKEN
+
+
+def early_diarization(**options):
+    """Labels that are wrong at first and corrected in place, all of it while the recording arrives."""
+    diarizer = diarization(*TURNS, **options)
+    diarizer.script[1:1] = [
+        early(4.0, turns_update([(0.4, 2.6, "SPEAKER_00")], horizon=3.0, final=0)),
+        early(6.5, turns_update([(2.9, 6.0, "SPEAKER_00")], since=2.7, horizon=6.0, final=0)),
+        early(8.5, turns_update([(2.9, 6.0, "SPEAKER_01")], since=2.7, until=5.5, horizon=6.0, final=0)),
+    ]
+    return diarizer
+
+
+async def test_segments_are_labelled_and_relabelled_while_the_recording_is_uploaded(tmp_path):
+    diarizer, seen, uploading = early_diarization(), [], asyncio.Event()
+    transcript = Transcript()
+
+    async def held_open():
+        async for chunk in audio(9.0, chunk_bytes=16_000):
+            yield chunk
+        await uploading.wait()
+
+    async with deployed(tmp_path, recognition(*UTTERANCES), diarizer) as door, asyncio.timeout(10):
+        async for event in door.client.transcribe(held_open(), configuration(pcm=PCM)):
+            transcript.apply(event)
+            labels = spoken(transcript.segments)
+            if labels and (not seen or seen[-1] != labels):
+                seen.append(labels)
+            if ("SPEAKER_01", UTTERANCES[1][2]) in labels:
+                uploading.set()
+    second = [{text: speaker for speaker, text in labels}.get(UTTERANCES[1][2]) for labels in seen]
+    assert [speaker for speaker, _ in itertools.groupby(second) if speaker is not None] == [
+        "",
+        "SPEAKER_00",
+        "SPEAKER_01",
+    ]
+    assert spoken(transcript.segments) == spoken(transcript.final_segments) == SPOKEN
+
+
+async def test_early_labels_change_nothing_for_who_wants_final_results(tmp_path):
+    async with deployed(tmp_path, recognition(*UTTERANCES), early_diarization()) as door:
+        replayed = await door.transcript()
+        final, events = await door.events(final_only=True)
+        reply = await door.file()
+    assert [event.segment.revision for event in events if event.HasField("segment")] == [0, 0, 0]
+    assert spoken(final.segments) == spoken(reply.segments) == spoken(replayed.segments) == SPOKEN
+
+
+async def test_diarizations_progress_follows_its_horizon(tmp_path):
+    async with deployed(tmp_path, recognition(*UTTERANCES), early_diarization()) as door:
+        _, events = await door.events()
+    reached = [
+        event.progress.processed.seconds
+        for event in events
+        if event.progress.stage == gateway_pb2.STAGE_DIARIZATION
+    ]
+    assert {3, 6} <= set(reached) <= {0, 3, 5, 6, 10}
+    assert reached == sorted(reached)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_voices_and_overlaps_are_handed_on(tmp_path, wanted):
+    diarizer = diarization(*TURNS)
+    told = diarizer.script[-1].message.completed
+    told.voices.add(label="SPEAKER_00", embedding=[0.6, 0.8], model_fingerprint="ab")
+    told.overlaps.add().end.seconds = 2
+    diarizer.script[-2].message.turns.turns[0].confidence = 0.5
+    async with deployed(tmp_path, recognition(*UTTERANCES), diarizer) as door:
+        transcript = await door.transcript(speaker_embeddings=wanted)
+        reply = await door.file(speaker_embeddings=wanted)
+    assert [call.config.speaker_embeddings for call in diarizer.calls] == [wanted, wanted]
+    assert transcript.voices == told.voices == reply.completed.voices
+    assert transcript.completed.overlaps == told.overlaps
+    confidences = [turn.confidence if turn.HasField("confidence") else None for turn in reply.completed.turns]
+    assert confidences == [0.5, None, None]
 
 
 async def test_the_gateway_describes_its_backends(door):

@@ -215,6 +215,11 @@ def diarization(*turns: tuple[float, float, str], faults: Sequence[Failing | Non
     return FakeDiarization(started, [Answer(float("inf"), answer) for answer in answers], faults)
 
 
+def early(after: float, update: diarization_pb2.TurnsUpdate) -> Answer:
+    """An update that comes once so many seconds were received."""
+    return Answer(after, diarization_pb2.DiarizeResponse(turns=update))
+
+
 def turns_update(
     turns: Sequence[tuple[float, float, str]],
     *,
