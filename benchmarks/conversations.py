@@ -9,7 +9,7 @@ spread over their phrase by letters: the word that opens a phrase starts exactly
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -101,7 +101,13 @@ class Placed:
         return self.start + self.length
 
 
-def converse(seconds: float, speakers: int, seed: int = 0, manner: Manner = MANNER) -> Conversation:
+Say = Callable[[Voice, Phrase], Samples]
+"""As `voices.spoken`."""
+
+
+def converse(
+    seconds: float, speakers: int, seed: int = 0, manner: Manner = MANNER, say: Say = spoken
+) -> Conversation:
     """The first `speakers` of VOICES, for at least `seconds`. The same arguments always give the same samples.
 
     Raises ValueError for fewer than two or more than there are.
@@ -113,7 +119,7 @@ def converse(seconds: float, speakers: int, seed: int = 0, manner: Manner = MANN
     words = sorted((word for one in placed for word in words_of(one)), key=lambda word: word.start)
     return Conversation(
         f"conversation-{speakers}-{seconds:g}s-{seed}",
-        rendered(placed, random),
+        rendered(placed, random, say),
         tuple(turns_of(placed)),
         tuple(Sentence(one.start, one.end, one.voice.name, one.phrase.text) for one in placed),
         tuple(words),
@@ -224,14 +230,14 @@ def turns_of(placed: Iterable[Placed]) -> list[Turn]:
     return sorted(joined, key=lambda turn: turn.start)
 
 
-def rendered(placed: Sequence[Placed], random: np.random.Generator) -> Samples:
+def rendered(placed: Sequence[Placed], random: np.random.Generator, say: Say) -> Samples:
     """The phrases added up over the noise of a room, which goes on for a second behind them."""
     samples = np.zeros(round((max(one.end for one in placed) + 1.0) * SAMPLE_RATE), np.int16)
     for start in range(0, len(samples), _NOISE_BLOCK):
         block = samples[start : start + _NOISE_BLOCK]
         block[:] = random.normal(0, _ROOM, len(block)).astype(np.int16)
     for one in placed:
-        audio = spoken(one.voice, one.phrase)
+        audio = say(one.voice, one.phrase)
         start = round((one.start - MARGIN_SECONDS) * SAMPLE_RATE)
         there = samples[start : start + len(audio)]
         there[:] = np.clip(there.astype(np.int32) + audio[: len(there)], -32768, 32767)
