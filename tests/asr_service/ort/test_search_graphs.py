@@ -30,7 +30,6 @@ ON_CUDA = {
     *(
         "Add",
         "And",
-        "ArgMax",
         "Cast",
         "Concat",
         "Expand",
@@ -54,7 +53,7 @@ ON_CUDA = {
         "Reshape",
         "Sigmoid",
     ),
-    *("Slice", "Split", "Squeeze", "Tanh", "Transpose", "Unsqueeze", "Where"),
+    *("Slice", "Split", "Squeeze", "Tanh", "TopK", "Transpose", "Unsqueeze", "Where"),
 }
 """Have CUDA kernels for these types in ONNX Runtime 1.17 to 1.31 (docs/OperatorKernels.md)."""
 
@@ -94,7 +93,7 @@ def test_every_node_of_a_step_has_a_cuda_kernel(window: int, two_files: tuple[Pa
 
 def test_a_step_has_few_nodes(one_file: Path) -> None:
     """Each takes a launch; as the file has it, they would be half as many again."""
-    assert len(in_loop(composed(lean(fused(one_file))))) <= 57
+    assert len(in_loop(composed(lean(fused(one_file))))) <= 58
 
 
 def test_frames_are_projected_before_the_loop(one_file: Path) -> None:
