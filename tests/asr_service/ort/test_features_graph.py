@@ -1,5 +1,6 @@
 """The graph that a GPU computes features by gives what NumPy's front ends give, whatever the batch."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -173,6 +174,43 @@ def test_nothing_is_left_of_the_batch_before(front_end, utterances, pool):
     computed(used, [np.full(20 * RATE, np.inf, np.float32)] * 2)
     found, _ = computed(used, utterances[:3])
     np.testing.assert_array_equal(found, expected)
+
+
+class Noting:
+    """Stands in for a session, and says when a run begins."""
+
+    def __init__(self, session):
+        self._session = session
+        self.runs = [threading.Event() for _ in range(3)]
+
+    def run(self, *inputs, **how):
+        next(run for run in self.runs if not run.is_set()).set()
+        return self._session.run(*inputs, **how)
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+
+def test_a_part_is_computed_while_the_one_before_is_used(utterances, pool):
+    features = GraphFeatures(KaldiFeatures(), Placement(), pool)
+    features.session = noting = Noting(features.session)
+    parts = features(utterances[:3]).parts([Part(1, 1)] * 3)
+    next(parts)
+    assert noting.runs[1].wait(timeout=60)
+    assert not noting.runs[2].is_set(), "no further ahead: memory stays in bounds"
+    assert len(list(parts)) == 2
+
+
+def test_batches_of_many_threads(utterances):
+    """More of them than threads that put samples together."""
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(8) as callers:
+        features = GraphFeatures(KaldiFeatures(), Placement(), pool, at_once=2 * RATE)
+        batches = [utterances[first : first + 3] for first in range(5)] * 4
+        parts = [Part(2, 2), Part(1, 1)]
+        found = callers.map(lambda batch: computed(features, batch, parts=parts), batches)
+        for batch, (values, lengths) in zip(batches, found, strict=True):
+            for samples, value, length in zip(batch, values, lengths, strict=True):
+                np.testing.assert_allclose(value[:length], KaldiFeatures()(samples), rtol=0, atol=2e-3)
 
 
 def test_the_samples_stay_as_they_are(front_end, utterances, pool):

@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ from asr_service.engines.ort.stages import Features, Floats, GraphFrontEnd, Inte
 # Samples in a run, of any number of utterances: memory for their spectra, some twelve times theirs, stays in bounds, and
 # more are put together while the device computes these.
 _AT_ONCE = 2**23
+# That are computed at the same time, while other parts of theirs are in the encoder.
+_BATCHES = 2
+
+_Item = TypeVar("_Item")
 
 
 class GraphFeatures(Features):
@@ -42,6 +46,8 @@ class GraphFeatures(Features):
         self.session = Session(graph.SerializeToString(), placement)
         self._pool = pool
         self._at_once = at_once
+        # Not `pool`, whose threads this one waits for.
+        self.ahead = ThreadPoolExecutor(_BATCHES, thread_name_prefix="features ahead")
         # Used again and again: memory that was never touched takes longer to get than to fill.
         self._buffers = deque[Floats]()
 
@@ -109,7 +115,10 @@ class _GraphBatch:
         return len(self.batch)
 
     def parts(self, parts: Sequence[Part]) -> Iterator[tuple[OrtValue, Integers]]:
-        """On the device. Those of a part are computed when they are asked for; its samples are put together before."""
+        """On the device. Those of a part are computed while its predecessor is in the encoder."""
+        return _ahead(self._computed(parts), self.made_by.ahead)
+
+    def _computed(self, parts: Sequence[Part]) -> Iterator[tuple[OrtValue, Integers]]:
         places = list(_places(parts))
         most = self.made_by.most(self.frames)
         runs = [list(_evenly(part, most)) for part in places]
@@ -141,6 +150,14 @@ class _GraphBatch:
         inputs = {"samples": packing.samples, "heard": packing.heard}
         self.made_by.session.run(inputs, into={"features": rows})
         self.made_by.give_back(packing)
+
+
+def _ahead(items: Iterator[_Item], executor: Executor) -> Iterator[_Item]:
+    """Items that cost time, each computed in a thread while the one before is used."""
+    coming = executor.submit(next, items, None)
+    while (item := coming.result()) is not None:
+        coming = executor.submit(next, items, None)
+        yield item
 
 
 def _places(parts: Sequence[Part]) -> Iterator[list[int]]:

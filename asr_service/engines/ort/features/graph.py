@@ -46,14 +46,11 @@ def _power(graph: Graph, front_end: GraphFrontEnd, samples: str, *, doubles: boo
 def _framed(graph: Graph, samples: str) -> str:
     """Shape (batch, frames, LENGTH)."""
     steps = graph.op("Reshape", samples, graph.ints([0, -1, STEP]))
-    whole = [_shifted(graph, steps, by) for by in range(_WHOLE)]
-    rest = graph.op(
-        "Slice", _shifted(graph, steps, _WHOLE), graph.ints([0]), graph.ints([_REST]), graph.ints([2])
-    )
-    return graph.op("Concat", *whole, rest, axis=2)
+    whole = [_shifted(graph, steps, by, STEP) for by in range(_WHOLE)]
+    return graph.op("Concat", *whole, _shifted(graph, steps, _WHOLE, _REST), axis=2)
 
 
-def _shifted(graph: Graph, steps: str, by: int) -> str:
-    """As many steps as there are frames, from a later one on."""
-    end = by - STEPS_BEYOND or _END
-    return graph.op("Slice", steps, graph.ints([by]), graph.ints([end]), graph.ints([1]))
+def _shifted(graph: Graph, steps: str, by: int, most: int) -> str:
+    """As many steps as there are frames, from a later one on, and of each no more than its first samples."""
+    ends = [by - STEPS_BEYOND or _END, most]
+    return graph.op("Slice", steps, *(graph.ints(places) for places in ([by, 0], ends, [1, 2])))
