@@ -7,6 +7,8 @@ from serving.config import ServerConfig, option
 from serving.models.roles import EMBEDDING, SEGMENTATION
 
 ENV_PREFIX = "DUOSCRIBE_DIARIZATION_"
+MODES = ("auto", "exact", "fast")
+PRECISIONS = ("auto", "fp32", "tf32", "fp16", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,18 @@ class Config(ServerConfig):
     device: str = option("auto", "Where to compute: cpu, cuda, cuda:N, or auto: a GPU if torch sees one.")
     workers: int = option(1, "Recordings computed at once, each in a process of its own.", min=1, max=64)
     threads: int = option(0, "CPU threads of each worker; 0 takes all cores that the process may use.", min=0)
+    mode: str = option(
+        "auto",
+        "exact: embeddings of each window by itself, as pyannote.audio computes them. fast: consecutive windows share what "
+        "is most expensive. auto takes what was measured to suit the device.",
+        choices=MODES,
+    )
+    precision: str = option(
+        "auto",
+        "What the networks' products are computed in: fp32, tf32 (GPUs), fp16 (GPUs) or bf16; auto takes what was measured "
+        "to suit the device.",
+        choices=PRECISIONS,
+    )
     segmentation_batch_size: int = option(
         0, "Windows of 10 s segmented at once; 0 takes what was measured to suit the device.", min=0
     )
@@ -53,6 +67,8 @@ class WorkerConfig:
     segmentation: str
     embedding: str
     device: str = "auto"
+    mode: str = "auto"
+    precision: str = "auto"
     threads: int = 0
     segmentation_batch_size: int = 0
     embedding_batch_size: int = 0

@@ -1,4 +1,4 @@
-"""What a window's speakers sound like: the trunk once, then statistics over the frames of each of them."""
+"""What a window's speakers sound like: the trunk once a window, then statistics over the frames of each speaker."""
 
 from typing import Any
 
@@ -6,28 +6,34 @@ import torch
 from torch import Tensor, nn
 
 from diarization_service.features import FRAME_LENGTH, Features
-from diarization_service.pooling import at_frames, pooled
+from diarization_service.pooling import pooled
 from diarization_service.trunk import Trunk
 
 
 class Embedding(nn.Module):
-    """Windows (batch, samples) and masks (batch, speakers, mask frames) to embeddings (batch, speakers, dimension)."""
+    """WeSpeaker's ResNet34 with one trunk for several speakers."""
 
     least_samples = FRAME_LENGTH
 
-    def __init__(self, network: Any) -> None:
-        """From pyannote.audio's `WeSpeakerResNet34`."""
+    def __init__(self, network: Any, dtype: torch.dtype = torch.float32) -> None:
+        """From pyannote.audio's `WeSpeakerResNet34`; `dtype` is what the trunk computes in."""
         super().__init__()
         self.features = Features(network.hparams.num_mel_bins)
-        self.trunk = Trunk(network.resnet)
+        self.trunk = Trunk(network.resnet, dtype)
         self.projection: nn.Linear = network.resnet.seg_1
 
     @property
     def dimension(self) -> int:
         return self.projection.out_features
 
-    def forward(self, windows: Tensor, masks: Tensor) -> Tensor:
-        features = self.features(windows)
+    def forward(self, windows: Tensor, weights: Tensor) -> Tensor:
+        """From windows (batch, windows, samples) to embeddings (batch, speakers, dimension).
+
+        `weights` say how much of each speaker is in each frame of the trunk, shape (batch, speakers, windows · frames).
+        """
+        batch, count, _ = windows.shape
+        features = self.features(windows.flatten(0, 1))
         frames = self.trunk(features - features.mean(dim=1, keepdim=True))
-        embeddings: Tensor = self.projection(pooled(frames, at_frames(masks, frames.shape[2])))
-        return embeddings.where(masks.any(dim=2, keepdim=True), torch.nan)
+        frames = frames.unflatten(0, (batch, count)).transpose(1, 2).flatten(2)
+        embeddings: Tensor = self.projection(pooled(frames, weights))
+        return embeddings

@@ -6,9 +6,12 @@ translation that pyannote.audio calls, one recording at a time.
 
 import torch
 from torch import Tensor
-from torchaudio.compliance import kaldi
 
+import diarization_service.torch_compat  # noqa: F401  makes the next imports work
 from serving.times import SAMPLE_RATE
+
+# isort: split
+from torchaudio.compliance import kaldi
 
 FRAME_LENGTH = 400
 FRAME_SHIFT = 160

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a window's frames, for each of its speakers.
+"""Mean and standard deviation of the trunk's frames, for each of several speakers.
 
 Reference: pyannote.audio.models.blocks.pooling, https://en.wikipedia.org/wiki/Weighted_arithmetic_mean.
 """
@@ -16,20 +16,14 @@ def pooled(frames: Tensor, weights: Tensor) -> Tensor:
     The standard deviation is the unbiased one. Zeros where all weights are.
     """
     frames, weights = frames.float(), weights.mT
-    total = weights.sum(dim=1) + _TINY
-    mean = (frames @ weights) / total[:, None]
-    spread = torch.stack(
-        [
-            (frames - mean[..., speaker, None]).square_() @ weights[..., speaker, None]
-            for speaker in range(weights.shape[2])
-        ],
-        dim=2,
-    ).squeeze(3)
-    variance = spread / (total - weights.square().sum(dim=1) / total + _TINY)[:, None]
-    return torch.cat([mean, variance.sqrt()], dim=1).mT
-
-
-def at_frames(masks: Tensor, frames: int) -> Tensor:
-    """Masks (…, mask frames) at as many frames as the trunk makes: the nearest before each."""
-    count = masks.shape[-1]
-    return masks[..., torch.arange(frames, device=masks.device) * count // frames]
+    total = weights.sum(dim=1, keepdim=True) + _TINY
+    # Squares are taken around a center that all speakers share, so that two products do for all of them.
+    center = frames.mean(dim=2, keepdim=True)
+    frames = frames - center
+    mean = frames @ weights / total
+    spread = frames.square() @ weights - total * mean.square()
+    freedom = total - weights.square().sum(dim=1, keepdim=True) / total
+    # A single frame has no spread, whatever rounding leaves of it.
+    variance = torch.where(freedom > _TINY * 100, spread.clamp_min_(0) / (freedom + _TINY), 0)
+    spoken = (total > _TINY).to(mean.dtype)
+    return torch.cat([(mean + center) * spoken, variance.sqrt_()], dim=1).mT

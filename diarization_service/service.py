@@ -65,6 +65,8 @@ def worker_config(config: Config, store: ModelStore) -> WorkerConfig:
         segmentation=str(store.path(config.segmentation_model)),
         embedding=str(store.path(config.embedding_model)),
         device=config.device,
+        mode=config.mode,
+        precision=config.precision,
         threads=config.threads,
         segmentation_batch_size=config.segmentation_batch_size,
         embedding_batch_size=config.embedding_batch_size,

@@ -31,14 +31,14 @@ class Residual(nn.Module):
 class Trunk(nn.Module):
     """Features (batch, frames, mels) to (batch, dimension, frames / 8)."""
 
-    def __init__(self, resnet: Any) -> None:
+    def __init__(self, resnet: Any, dtype: torch.dtype) -> None:
         super().__init__()
         self.first: nn.Conv2d = fuse_conv_bn_eval(resnet.conv1, resnet.bn1)
         layers = (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)
         self.blocks = nn.Sequential(*(Residual(block) for layer in layers for block in layer))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, features: Tensor) -> Tensor:
-        images = features.mT[:, None].contiguous(memory_format=torch.channels_last)
+        images = features.mT[:, None].to(self.first.weight.dtype, memory_format=torch.channels_last)
         frames: Tensor = self.blocks(self.first(images).relu_())
         return frames.flatten(1, 2)

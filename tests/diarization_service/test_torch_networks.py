@@ -1,7 +1,6 @@
 """Our networks against pyannote.audio's own, on real speech: the same activity, the same embeddings."""
 
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +42,10 @@ def pipeline() -> Any:
 
 
 @pytest.fixture(scope="module")
-def networks() -> "Iterator[TorchNetworks]":
-    import torch  # noqa: PLC0415
-
+def networks() -> "TorchNetworks":
     from diarization_service.torch_networks import load_networks  # noqa: PLC0415
 
-    threads = torch.get_num_threads()
-    yield load_networks(_config())
-    torch.set_num_threads(threads)
+    return load_networks(_config())
 
 
 def _config() -> Any:
@@ -62,6 +57,7 @@ def _config() -> Any:
         segmentation=str(store.path("pyannote-segmentation-3.0")),
         embedding=str(store.path("wespeaker-resnet34")),
         device="cpu",
+        mode="exact",
     )
 
 
