@@ -84,7 +84,7 @@ class View:
 
 
 def _segment(segment: gateway_pb2.Segment) -> Text:
-    """What may still change is dim."""
+    """What may still change is dim; a label that may has a question mark."""
     final = segment.text_final and segment.speaker_final
     return Text(segment_line(segment), style="" if final else "dim")
 

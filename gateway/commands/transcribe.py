@@ -81,8 +81,9 @@ def transcribe(  # noqa: PLR0917 - click passes by name
     """Turn recordings into text that says who spoke.
 
     FILE is anything that FFmpeg reads (WAV, MP3, M4A, FLAC, Ogg, WebM, the sound of a video…), or - for standard input,
-    which is sent as it comes. On a terminal, progress and provisional segments are shown while the work goes on;
-    standard output gets the finished transcript only.
+    which is sent as it comes. On a terminal, progress and provisional segments are shown while the work goes on, with
+    their speakers as far as they can be told apart (SPEAKER_00? may still change); standard output gets the finished
+    transcript only.
 
     Without --server the three services run on this machine until the command ends, over private sockets; models that
     are missing are pulled first.

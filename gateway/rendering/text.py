@@ -5,10 +5,11 @@ from speech.gateway.v1.gateway_pb2 import Segment, TranscribeFileResponse
 
 
 def segment_line(segment: Segment) -> str:
-    """`[0:06.7 - 0:07.1] SPEAKER_00: Hello.`; without the label where the speaker is not known."""
+    """`[0:06.7 - 0:07.1] SPEAKER_00: Hello.`; no label where the speaker is not known, `SPEAKER_00?` where it may change."""
     start = short_clock(milliseconds(segment.span.start))
     end = short_clock(milliseconds(segment.span.end))
-    label = f"{segment.speaker}: " if segment.speaker else ""
+    doubt = "" if segment.speaker_final else "?"
+    label = f"{segment.speaker}{doubt}: " if segment.speaker else ""
     return f"[{start} - {end}] {label}{' '.join(segment.text.split())}"
 
 

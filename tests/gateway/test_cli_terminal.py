@@ -6,6 +6,8 @@ import os
 import pty
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -13,7 +15,9 @@ from rich.console import Console
 
 from gateway.commands.display import View
 from speech.gateway.v1 import gateway_pb2
+from support.gateway.deployment import deployed
 from support.gateway.fake_gateway import TEXT, WORDS, event, fake_gateway, segment, stage_status
+from support.gateway.fakes import BYTES_PER_SECOND, diarization, early, recognition, turns_update
 
 
 def picture(view: View, *, width: int = 80, lines: int = 10) -> str:
@@ -79,6 +83,15 @@ def test_long_segments_are_wrapped_and_their_end_is_kept() -> None:
     assert shown[-1].endswith("word39")
 
 
+def test_a_speaker_that_may_change_has_a_question_mark() -> None:
+    view, early_on = View("call.wav", size=None), segment("s0", ("word", 0, 0.5, "SPEAKER_00"))
+    early_on.speaker_final = False
+    view.transcript.apply(event(segment=early_on))
+    assert "SPEAKER_00?: word" in picture(view)
+    view.transcript.apply(event(segment=segment("s0", ("word", 0, 0.5, "SPEAKER_01"))))
+    assert "SPEAKER_01: word" in picture(view)
+
+
 @pytest.fixture
 def terminal() -> Iterator[tuple[int, int]]:
     ours, theirs = pty.openpty()
@@ -92,6 +105,13 @@ async def read_until(descriptor: int, wanted: bytes) -> bytes:
         while wanted not in seen:
             seen += await asyncio.to_thread(os.read, descriptor, 4096)
     return seen
+
+
+async def drained(descriptor: int) -> None:
+    """Whoever draws on a terminal waits once nobody looks."""
+    with suppress(OSError):  # that its other end is closed
+        while await asyncio.to_thread(os.read, descriptor, 4096):
+            pass
 
 
 async def test_progress_is_drawn_on_the_terminal_and_the_transcript_goes_down_the_pipe(
@@ -115,3 +135,37 @@ async def test_progress_is_drawn_on_the_terminal_and_the_transcript_goes_down_th
         assert b"Diarization" in seen
         out, _ = await asyncio.wait_for(process.communicate(b"more"), 20)
     assert (process.returncode, out.decode()) == (0, TEXT)
+
+
+async def test_speakers_are_shown_and_corrected_while_the_recording_is_still_uploaded(
+    terminal: tuple[int, int], tmp_path: Path
+) -> None:
+    ours, theirs = terminal
+    diarizer = diarization((0.0, 2.0, "SPEAKER_00"), (2.0, 8.0, "SPEAKER_01"))
+    diarizer.script[1:1] = [
+        early(5.0, turns_update([(0, 2, "SPEAKER_00"), (2, 5, "SPEAKER_00")], horizon=5, final=0)),
+        early(7.0, turns_update([(2, 7, "SPEAKER_01")], since=2, until=7, horizon=7, final=0)),
+    ]
+    asr, pipe = recognition((0.5, 1.5, "hello there"), (2.5, 3.5, "well hi")), asyncio.subprocess.PIPE
+    async with deployed(tmp_path, asr, diarizer) as door:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "transcribe", "--server", door.address),
+            *("--raw", "s16le:16000", "-"),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+        )
+        os.close(theirs)
+        assert process.stdin is not None
+        process.stdin.write(bytes(4 * BYTES_PER_SECOND))
+        await read_until(ours, b"] well hi")
+        process.stdin.write(bytes(2 * BYTES_PER_SECOND))
+        await read_until(ours, b"SPEAKER_00?: well hi")
+        process.stdin.write(bytes(2 * BYTES_PER_SECOND))
+        await read_until(ours, b"SPEAKER_01?: well hi")
+        async with asyncio.timeout(20):
+            (out, _), _ = await asyncio.gather(process.communicate(b""), drained(ours))
+    assert out.decode() == (
+        "[0:00.5 - 0:01.5] SPEAKER_00: hello there\n[0:02.5 - 0:03.5] SPEAKER_01: well hi\n"
+    )
