@@ -9,7 +9,7 @@
 
 Each step is a process of its own, since two providers may need two versions of ONNX Runtime. `measure` recognises the
 sound that lies beside the models, other pieces in each batch: the first batch of each shape is timed apart, which shows whether anything was built for it.
-`words` takes what `python -m benchmarks.whisper_words` wrote: utterances cut from real recordings, and what a CPU hears.
+`words` takes what `python -m benchmarks.heard_on_cpu` wrote: utterances cut from real recordings, and what a CPU hears.
 """
 
 import argparse

@@ -73,14 +73,14 @@ class FramePlan:
             lanes,
             Bucketed(lanes.profiles) if company == "any" else Equal(self.front_end.frames),
             Decoder(search, texts, 10 / 1000 * self.signature.subsampling),
-            fixed_shapes=site.on_gpu,
+            fixed_shapes=site.fixed_shapes,
             watch=site.watch,
         )
         return Opened(pipeline, partial(self._token_ids, search), rows_are_independent=company != "none")
 
     def _company(self, site: Site, lanes: Lanes) -> Company:
-        """On GPUs a batch is as long as its bucket says, and no weights have a scale for a whole batch: any will do."""
-        if site.on_gpu:
+        """Where batches are as long as their buckets say (no weights have a scale for a whole batch then), any will do."""
+        if site.fixed_shapes:
             return "any"
         session = lanes.lane(2, SAMPLE_RATE).session
 

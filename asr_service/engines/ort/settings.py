@@ -55,6 +55,8 @@ class Settings:
     """Of the gate, in place of those of the precision; for models that nobody trained."""
     features: FeatureComputer = "auto"
     """What computes features: a graph beside the encoder, or NumPy on the host; auto: the graph on GPUs."""
+    shapes_of_gpu: bool = False
+    """Whether utterances are padded on a CPU as they are on a GPU: to compare what the two hear."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Options of providers and sessions that replace what `providers.placement` chooses."""
 

@@ -34,6 +34,11 @@ class Site:
         return self.choice.provider != "cpu"
 
     @property
+    def fixed_shapes(self) -> bool:
+        """Whether utterances are padded to the few lengths that a GPU's engines are built for."""
+        return self.on_gpu or self.settings.shapes_of_gpu
+
+    @property
     def placement(self) -> Placement:
         """Of all sessions but TensorRT's own, and the features'. Raises ModelUnavailable."""
         return placement(self._request)
@@ -68,4 +73,6 @@ class Site:
     @property
     def profiles(self) -> Profiles:
         """On CPUs they only bound batches and buckets."""
-        return Profiles(self.settings.profiles or defaults(self.layout.family)) if self.on_gpu else _ON_CPU
+        return (
+            Profiles(self.settings.profiles or defaults(self.layout.family)) if self.fixed_shapes else _ON_CPU
+        )

@@ -57,7 +57,7 @@ class WhisperPlan:
 
     def open(self, site: Site, lanes: Lanes) -> Opened:
         search = self._search(site.placement)
-        front_end = self._front_end(FRAMES if site.on_gpu else _TAIL)
+        front_end = self._front_end(FRAMES if site.fixed_shapes else _TAIL)
         features = site.features(front_end, channels_first=True)
         texts = read_texts(self.layout.tokens, self._metadata)
         return Opened(
