@@ -11,7 +11,6 @@ line, milliseconds of the whole batch and how far its features are from NumPy's 
 
 import argparse
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ from asr_service.engines.ort.features import (
     SherpaWhisperFeatures,
     stacked,
 )
+from asr_service.engines.ort.features.device import AT_ONCE
+from asr_service.engines.ort.features.packing import Packer
 from asr_service.engines.ort.providers import Request, always_rounds, placement
 from asr_service.engines.ort.runtime import Placement
 from asr_service.engines.ort.settings import Provider
@@ -87,7 +88,7 @@ def _contestants(place: Place, sound: Samples) -> dict[str, Compute]:
     for name, front_end in FRONT_ENDS.items():
         found[name] = _numpy(front_end)
         found[f"{name}, graph{_errors(front_end, place, sound)}"] = _graph(front_end, place)
-    found["samples put together"] = _packing(next(iter(FRONT_ENDS.values())), place)
+    found["samples put together"] = _packing(next(iter(FRONT_ENDS.values())))
     if find_spec("kaldi_native_fbank"):
         found |= {
             "icefall, kaldi-native-fbank": _theirs(_fbank),
@@ -123,17 +124,16 @@ def _graph(front_end: GraphFrontEnd, place: Place) -> Compute:
     return lambda batch, executor: list(made(executor)(batch).parts([Part(len(batch), len(batch))]))
 
 
-def _packing(front_end: GraphFrontEnd, place: Place) -> Compute:
-    made = _making(front_end, place)
+def _packing(front_end: GraphFrontEnd) -> Compute:
+    packers = cache(lambda pool: Packer(front_end, pool, AT_ONCE))
 
-    def pack(batch: Sequence[Samples], executor: ThreadPoolExecutor) -> None:
-        features = made(executor)
-        frames = front_end.frames(len(batch[0]))
-        most = features.most(frames)
+    def pack(batch: Sequence[Samples], pool: ThreadPoolExecutor) -> None:
+        packer, frames = packers(pool), front_end.frames(len(batch[0]))
+        most = packer.most(frames)
         for first in range(0, len(batch), most):
-            packing = features.pack(batch[first : first + most], frames)
-            deque(packing.rest, maxlen=0)
-            features.give_back(packing)
+            packing = packer.pack(batch[first : first + most], frames)
+            packing.wait()
+            packer.give_back(packing)
 
     return pack
 

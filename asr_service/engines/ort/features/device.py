@@ -5,21 +5,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from onnxruntime import OrtValue
 
 from asr_service.engines.base import Samples
-from asr_service.engines.ort.features.graph import STEPS_BEYOND, compose
-from asr_service.engines.ort.features.spectrum import STEP
+from asr_service.engines.ort.features.graph import compose
+from asr_service.engines.ort.features.packing import Packer, Packing
 from asr_service.engines.ort.runtime import Placement, Rows, Session
-from asr_service.engines.ort.stages import Features, Floats, GraphFrontEnd, Integers, Part
+from asr_service.engines.ort.stages import Features, GraphFrontEnd, Integers, Part
 
-# Samples in a run, of any number of utterances: memory for their spectra, some twelve times theirs, stays in bounds, and
-# more are put together while the device computes these.
-_AT_ONCE = 2**23
+AT_ONCE = 2**23
+"""Samples in a run, of any number of utterances: memory for their spectra, some twelve times theirs, stays in bounds, and
+more are put together while the device computes these."""
+
 # That are computed at the same time, while other parts of theirs are in the encoder.
 _BATCHES = 2
 
@@ -37,19 +37,16 @@ class GraphFeatures(Features):
         *,
         channels_first: bool = False,
         doubles: bool = False,
-        at_once: int = _AT_ONCE,
+        at_once: int = AT_ONCE,
     ) -> None:
         """Samples are put together in `pool`; the graph takes about `at_once` of them. Raises ModelUnavailable."""
         self.front_end = front_end
         self.channels_first = channels_first
         graph = compose(front_end, channels_first=channels_first, doubles=doubles)
         self.session = Session(graph.SerializeToString(), placement)
-        self._pool = pool
-        self._at_once = at_once
+        self.packer = Packer(front_end, pool, at_once)
         # Not `pool`, whose threads this one waits for.
         self.ahead = ThreadPoolExecutor(_BATCHES, thread_name_prefix="features ahead")
-        # Used again and again: memory that was never touched takes longer to get than to fill.
-        self._buffers = deque[Floats]()
 
     def __call__(self, batch: Sequence[Samples], longest: int | None = None) -> "_GraphBatch":
         lengths = np.array([self.front_end.frames(len(samples)) for samples in batch], np.int64)
@@ -58,49 +55,6 @@ class GraphFeatures(Features):
         if most > frames:
             raise ValueError(f"an utterance has {most} frames, more than {frames}")
         return _GraphBatch(self, batch, lengths, frames)
-
-    def most(self, frames: int) -> int:
-        """Rows of so many frames in a run of the graph."""
-        return max(1, self._at_once // ((frames + STEPS_BEYOND) * STEP))
-
-    def pack(self, batch: Sequence[Samples], frames: int) -> "_Packing":
-        """Begins to put samples together for so many frames."""
-        shape = (len(batch), (frames + STEPS_BEYOND) * STEP)
-        size = shape[0] * shape[1]
-        buffer = self._buffer(size)
-        rows = buffer[:size].reshape(shape)
-        heard = np.array([self.front_end.heard(len(samples)) for samples in batch])
-        mask = np.arange(frames)[:, np.newaxis] < heard[:, np.newaxis, np.newaxis]
-        return _Packing(buffer, rows, mask, self._pool.map(self._lay, rows, batch))
-
-    def give_back(self, packing: "_Packing") -> None:
-        """Nobody reads it any more."""
-        self._buffers.append(packing.buffer)
-
-    def _buffer(self, size: int) -> Floats:
-        try:
-            found = self._buffers.pop()
-        except IndexError:
-            found = np.empty(0, np.float32)
-        return found if len(found) >= size else np.empty(max(size, self._at_once), np.float32)
-
-    def _lay(self, row: Floats, samples: Samples) -> None:
-        place = 0
-        for piece in self.front_end.surrounded(samples):
-            kept = piece[: len(row) - place]
-            row[place : place + len(kept)] = kept
-            place += len(kept)
-        row[place:] = 0
-
-
-class _Packing(NamedTuple):
-    buffer: Floats
-    samples: Floats
-    """Part of the buffer, (batch, samples)."""
-    heard: npt.NDArray[np.bool_]
-    """(batch, frames, 1)."""
-    rest: Iterator[None]
-    """Ends when all samples are there; raises what a thread raised."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +74,7 @@ class _GraphBatch:
 
     def _computed(self, parts: Sequence[Part]) -> Iterator[tuple[OrtValue, Integers]]:
         places = list(_places(parts))
-        most = self.made_by.most(self.frames)
+        most = self.made_by.packer.most(self.frames)
         runs = [list(_evenly(part, most)) for part in places]
         packed = self._packed([run for part in runs for run in part])
         for part, runs_of_part in zip(places, runs, strict=True):
@@ -136,20 +90,20 @@ class _GraphBatch:
         shape = self.frames, self.made_by.front_end.bins
         return shape[::-1] if self.made_by.channels_first else shape
 
-    def _packed(self, runs: Sequence[Sequence[int]]) -> Iterator[_Packing]:
+    def _packed(self, runs: Sequence[Sequence[int]]) -> Iterator[Packing]:
         """Each run's samples; the next run's are put together meanwhile."""
-        begun = deque[_Packing]()
+        begun = deque[Packing]()
         for run in runs:
-            begun.append(self.made_by.pack([self.batch[place] for place in run], self.frames))
+            begun.append(self.made_by.packer.pack([self.batch[place] for place in run], self.frames))
             if len(begun) > 1:
                 yield begun.popleft()
         yield from begun
 
-    def _compute(self, packing: _Packing, rows: Rows) -> None:
-        deque(packing.rest, maxlen=0)
+    def _compute(self, packing: Packing, rows: Rows) -> None:
+        packing.wait()
         inputs = {"samples": packing.samples, "heard": packing.heard}
         self.made_by.session.run(inputs, into={"features": rows})
-        self.made_by.give_back(packing)
+        self.made_by.packer.give_back(packing)
 
 
 def _ahead(items: Iterator[_Item], executor: Executor) -> Iterator[_Item]:
