@@ -15,16 +15,18 @@ class Segmentation(nn.Module):
 
     sets: Tensor
 
-    def __init__(self, network: Any) -> None:
-        """From pyannote.audio's `PyanNet`."""
+    def __init__(self, network: Any, dtype: torch.dtype = torch.float32) -> None:
+        """From pyannote.audio's `PyanNet`; `dtype` is what its products are computed in."""
         super().__init__()
+        self.dtype = dtype
         self.network = network
         specifications = network.specifications
         sets = powerset(len(specifications.classes), specifications.powerset_max_classes)
         self.register_buffer("sets", sets)
 
     def forward(self, windows: Tensor) -> Tensor:
-        scores: Tensor = self.network(windows[:, None])
+        with torch.autocast(windows.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            scores: Tensor = self.network(windows[:, None])
         return self.sets[scores.argmax(dim=2)]
 
 

@@ -1,0 +1,260 @@
+"""Diarization's two networks by themselves, stage by stage: how long does a recording's worth of windows take?
+
+    python -m benchmarks.diarization_networks [--device cuda] [--windows 1058] [--seconds 120]
+        [--segmentation FOLDER] [--embedding FOLDER] [--recording mono-16k.wav]
+
+1,058 windows are 17.8 minutes. Prints, for each stage, precision and batch, the seconds that all windows take (the median of
+three) with inputs on the device already, then what sending them there takes. Then how far each precision is from fp32 on
+the first `seconds` of the recording (without one: noise): activity that differs, and cosines of embeddings. Last the
+floor: operations by the rate that a large product reaches on this device.
+
+`fused` has cuDNN add bias and residual and clip below zero in the convolution itself, `tuned` has it time its algorithms
+first, `compiled` is torch.compile.
+"""
+
+import argparse
+import copy
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from diarization_service.embedding import Embedding
+from diarization_service.networks import load_network
+from diarization_service.pooling import pooled
+from diarization_service.segmentation import Segmentation
+from diarization_service.stages import Floats
+from serving.models.store import ModelStore
+
+WINDOW, STEP = 160_000, 16_000
+SPEAKERS, MASK_FRAMES = 3, 589
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# Products and sums: SincNet, its two convolutions, LSTM and linear layers; the trunk's convolutions. For one window.
+SEGMENTATION_OPERATIONS, TRUNK_OPERATIONS = 2.7e9, 45.0e9
+
+
+def main() -> None:
+    arguments = parsed()
+    device = torch.device(arguments.device)
+    torch.set_grad_enabled(False)
+    store = ModelStore()
+    segmentation = load_network(arguments.segmentation or store.path("pyannote-segmentation-3.0"))
+    embedding = load_network(arguments.embedding or store.path("wespeaker-resnet34"))
+    windows = recording_windows(arguments.recording, arguments.seconds)
+    print(f"{device} {name_of(device)}, torch {torch.__version__}, {arguments.windows} windows")
+    bench = Bench(device, arguments.windows)
+    batches = [int(batch) for batch in arguments.batches.split(",")]
+    time_segmentation(bench, segmentation, batches, arguments.precisions.split(","))
+    time_embedding(bench, embedding, batches, arguments)
+    if device.type == "cuda":
+        time_sending(bench, batches)
+    compare(device, segmentation, embedding, windows, arguments.precisions.split(","))
+    floor(bench, arguments.precisions.split(","))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--windows", type=int, default=1058)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--batches", default="32,64,128,256,512")
+    parser.add_argument("--precisions", default="fp32,tf32,fp16,bf16")
+    parser.add_argument("--segmentation", type=Path)
+    parser.add_argument("--embedding", type=Path)
+    parser.add_argument("--recording", type=Path)
+    parser.add_argument("--compile", action="store_true", help="time torch.compile as well")
+    return parser.parse_args()
+
+
+class Bench:
+    """Times what all windows take, batch by batch, on one device."""
+
+    def __init__(self, device: torch.device, windows: int) -> None:
+        self.device = device
+        self.windows = windows
+
+    def __call__(self, label: str, batch: int, work: Callable[[], Any]) -> None:
+        try:
+            seconds = (
+                self.seconds(work, -(-self.windows // batch))
+                * self.windows
+                / batch
+                / -(-self.windows // batch)
+            )
+        except (RuntimeError, TypeError) as error:
+            print(f"{label:34} batch {batch:4}  {str(error).splitlines()[0][:90]}", flush=True)
+            return
+        print(f"{label:34} batch {batch:4}  {seconds:8.3f} s", flush=True)
+
+    def seconds(self, work: Callable[[], Any], times: int) -> float:
+        """Of `times` calls: the median of three."""
+        work()
+        taken = []
+        for _ in range(3):
+            self.wait()
+            started = time.perf_counter()
+            for _ in range(times):
+                work()
+            self.wait()
+            taken.append(time.perf_counter() - started)
+        return median(taken)
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def time_segmentation(bench: Bench, network: Any, batches: list[int], precisions: list[str]) -> None:
+    for precision in precisions:
+        use(precision)
+        model = Segmentation(copy.deepcopy(network), DTYPES[precision]).to(bench.device)
+        for batch in batches:
+            windows = torch.randn(batch, WINDOW, device=bench.device) * 0.05
+            bench(f"segmentation {precision}", batch, lambda: model(windows))  # noqa: B023  called here and now
+
+
+def time_embedding(bench: Bench, network: Any, batches: list[int], arguments: argparse.Namespace) -> None:
+    for batch in batches:
+        windows = torch.randn(batch, WINDOW, device=bench.device) * 0.05
+        features = Embedding(copy.deepcopy(network)).to(bench.device).features
+        bench("features fp32", batch, lambda: features(windows))  # noqa: B023  called here and now
+    for precision in arguments.precisions.split(","):
+        use(precision)
+        for kind, trunk in trunks(network, bench.device, DTYPES[precision], compiled=arguments.compile):
+            for batch in batches:
+                inputs = torch.randn(batch, 998, 80, device=bench.device)
+                torch.backends.cudnn.benchmark = kind == "tuned"
+                bench(f"trunk {precision} {kind}", batch, lambda: trunk(inputs))  # noqa: B023  called here and now
+                torch.backends.cudnn.benchmark = False
+    weights = torch.ones(1, SPEAKERS, 125, device=bench.device)
+    for batch in batches:
+        frames = torch.randn(batch, 2560, 125, device=bench.device, dtype=torch.float16)
+        bench("pooling", batch, lambda: pooled(frames, weights.expand(batch, -1, -1)))  # noqa: B023  called here and now
+
+
+def trunks(
+    network: Any, device: torch.device, dtype: torch.dtype, *, compiled: bool
+) -> Iterator[tuple[str, nn.Module]]:
+    plain = Embedding(copy.deepcopy(network), dtype).to(device).trunk
+    yield "plain", plain
+    if device.type == "cuda":
+        yield "tuned", plain
+        yield "fused", Fused(plain)
+    if compiled:
+        yield "compiled", torch.compile(plain)  # type: ignore[misc]
+
+
+class Fused(nn.Module):
+    """The trunk with what follows a convolution done in it, by cuDNN."""
+
+    def __init__(self, trunk: Any) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, features: Tensor) -> Tensor:
+        images = features.mT[:, None].to(self.trunk.first.weight.dtype, memory_format=torch.channels_last)
+        hidden = _clipped(self.trunk.first, images)
+        for block in self.trunk.blocks:
+            conv, around = block.second, block.shortcut(hidden)
+            inner = _clipped(block.first, hidden)
+            hidden = torch.cudnn_convolution_add_relu(
+                inner,
+                conv.weight,
+                around,
+                1.0,
+                conv.bias,
+                conv.stride,
+                conv.padding,
+                conv.dilation,
+                conv.groups,
+            )
+        return hidden.flatten(1, 2)
+
+
+def _clipped(conv: Any, inputs: Tensor) -> Tensor:
+    return torch.cudnn_convolution_relu(
+        inputs, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+    )
+
+
+def time_sending(bench: Bench, batches: list[int]) -> None:
+    for batch in batches:
+        windows = torch.randn(batch, WINDOW)
+
+        def send() -> Tensor:
+            pinned = torch.empty(windows.shape, pin_memory=True)  # noqa: B023  called here and now
+            return pinned.copy_(windows).to(bench.device, non_blocking=True)  # noqa: B023  called here and now
+
+        bench("sending windows", batch, send)
+
+
+def use(precision: str) -> None:
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"
+
+
+def compare(
+    device: torch.device, segmentation: Any, embedding: Any, windows: Tensor, precisions: list[str]
+) -> None:
+    """Activity and embeddings of each precision against fp32's."""
+    reference: tuple[Tensor, Tensor] | None = None
+    for precision in dict.fromkeys(["fp32", *precisions]):
+        use(precision)
+        hear = Segmentation(copy.deepcopy(segmentation), DTYPES[precision]).to(device)
+        embed = Embedding(copy.deepcopy(embedding), DTYPES[precision]).to(device)
+        activity: list[Tensor] = []
+        embeddings: list[Tensor] = []
+        for batch in torch.split(windows, 32):
+            activity.append(hear(batch.to(device)))
+            masks = (
+                reference[0][len(embeddings) * 32 :][: len(batch)] if reference else activity[-1]
+            ).mT.float()
+            weights = masks[..., torch.arange(125, device=device) * MASK_FRAMES // 125]
+            embeddings.append(embed(batch[:, None].to(device), weights))
+        found = torch.cat(activity), torch.cat(embeddings)
+        reference = reference or found
+        spoken = reference[0].bool().any(dim=1)
+        cosines = torch.cosine_similarity(found[1][spoken], reference[1][spoken], dim=1).sort().values
+        print(
+            f"{precision} against fp32: {(found[0] != reference[0]).any(dim=2).float().mean():.4%} of frames differ; "
+            f"{len(cosines)} embeddings, cosine least {cosines[0]:.6f}, median {cosines.median():.6f}"
+        )
+
+
+def floor(bench: Bench, precisions: list[str]) -> None:
+    """Seconds that the operations take at the rate of a large product."""
+    for precision in precisions:
+        torch.backends.cuda.matmul.allow_tf32 = precision != "fp32"
+        size = 8192 if bench.device.type == "cuda" else 1024
+        square = torch.randn(size, size, device=bench.device, dtype=DTYPES[precision])
+        rate = 2 * size**3 / (bench.seconds(lambda: square @ square, 5) / 5)  # noqa: B023  called here and now
+        operations = bench.windows * (SEGMENTATION_OPERATIONS + TRUNK_OPERATIONS)
+        print(
+            f"floor {precision}: {operations:.3g} operations at {rate / 1e12:.3g} T/s: {operations / rate:.3f} s"
+        )
+
+
+def recording_windows(path: Path | None, seconds: float) -> Tensor:
+    """Shape (windows, samples)."""
+    count = int(seconds * 16_000)
+    if path is None:
+        samples: Floats = np.random.default_rng(0).normal(0, 0.05, count).astype(np.float32)
+    else:
+        with wave.open(str(path)) as file:
+            samples = np.frombuffer(file.readframes(count), "<i2").astype(np.float32) / 32_768
+    return torch.from_numpy(samples).unfold(0, WINDOW, STEP)
+
+
+def name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+
+
+if __name__ == "__main__":
+    main()
