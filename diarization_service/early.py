@@ -1,0 +1,178 @@
+"""Who is who while audio arrives: clustering of what was heard so far, at a bounded cost an update.
+
+Embeddings gather in groups, at first one each. An update links the groups' means as the final clustering links embeddings,
+cuts where that would cut, and gives the clusters the names under which most of their speech went before. When there are too
+many groups, those of one name that come to be linked first are joined for good: at most a few hundred groups stand for any
+length of audio, and what an update costs does not grow with it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from diarization_service.clustering import MIN_CLUSTER_SIZE, THRESHOLD, Mask
+from diarization_service.merging import Merge, Places, clusters_after, heavy_after, merges
+from diarization_service.rows import Rows
+from diarization_service.stages import Floats
+from serving.speakers import SpeakerBounds
+
+Names = npt.NDArray[np.int64]
+
+UNKNOWN = -1
+"""Of who has no embedding."""
+
+_MOST_GROUPS = 256
+_ROWS_AT_ONCE = 64
+# A speaker has at least this share of the embeddings so far; as in the final clustering, which knows that there are no more.
+_LEAST_SHARE = 0.1
+# A group keeps its name unless another speaker is nearer by more than this cosine.
+_STICKINESS = 0.05
+# Voices nearer than this are not told apart, even where more speakers were announced: they may be yet to come.
+_SPLIT = 0.5
+
+
+class EarlyClustering:
+    """As `early_turns.EarlyClustering` has it."""
+
+    def __init__(self, bounds: SpeakerBounds, dimension: int) -> None:
+        self._bounds = bounds
+        self._sums = np.zeros((0, dimension), np.float32)
+        # Embeddings of a group that may found a speaker, and all of them.
+        self._weights = np.zeros(0, np.float32)
+        self._sizes = np.zeros(0, np.float32)
+        self._names = np.zeros(0, np.int64)
+        self._group_of = Rows(1, np.int32)
+        self._stale = False
+
+    def add(self, embeddings: Floats, clean: Mask, windows: npt.NDArray[np.int64]) -> None:
+        """The next local speakers, with embeddings of shape (local speakers, dimension), NaN where there is none.
+
+        Only those that are `clean` found speakers. In which `windows` they are does not matter.
+        """
+        del windows
+        for start in range(0, len(embeddings), _ROWS_AT_ONCE):
+            some = slice(start, start + _ROWS_AT_ONCE)
+            self._add(embeddings[some], clean[some])
+            if len(self._sums) > _MOST_GROUPS:
+                self._update()
+
+    def labels(self) -> Names:
+        """The speaker of every local speaker added so far, from 0; UNKNOWN for those without an embedding."""
+        if self._stale:
+            self._update()
+        # The last group, -1, is that of those without an embedding.
+        names: Names = np.append(self._names, UNKNOWN)[self._group_of.rows[:, 0]]
+        return names
+
+    def _add(self, embeddings: Floats, clean: Mask) -> None:
+        norms = np.linalg.norm(embeddings, axis=1)
+        known = np.isfinite(norms) & (norms > 0)
+        groups = np.full((len(embeddings), 1), -1, np.int32)
+        groups[known, 0] = len(self._sums) + np.arange(np.count_nonzero(known))
+        self._group_of.append(groups)
+        self._sums = np.vstack([self._sums, embeddings[known] / norms[known, None]])
+        self._weights = np.append(self._weights, clean[known].astype(np.float32))
+        self._sizes = np.append(self._sizes, np.ones(np.count_nonzero(known), np.float32))
+        self._names = np.append(self._names, np.full(np.count_nonzero(known), UNKNOWN))
+        self._stale = True
+
+    def _update(self) -> None:
+        self._stale = False
+        founding = np.flatnonzero(self._weights)
+        found: list[Merge] = []
+        if founding.size:
+            weights = self._weights[founding]
+            found = merges(self._sums[founding] / weights[:, None], weights)
+            self._name(founding, _speakers(found, weights, self._bounds))
+        else:
+            # As the final clustering has it where nobody speaks alone for long enough.
+            self._names[:] = 0
+        if len(self._sums) > _MOST_GROUPS:
+            self._join(self._joined(founding, found))
+
+    def _name(self, founding: Places, speakers: Places) -> None:
+        """Name all groups, given the speaker of each of those that found one, from 0 on, -1 where it does not."""
+        members = [founding[speakers == speaker] for speaker in range(speakers.max() + 1)]
+        names = self._names_of(members)
+        voices = _directions(np.stack([self._sums[some].sum(axis=0) for some in members]))
+        nearness = _directions(self._sums) @ voices.T
+        nearness[self._names[:, None] == names] += _STICKINESS
+        self._names = names[nearness.argmax(axis=1)]
+
+    def _names_of(self, members: list[Places]) -> Names:
+        """For each speaker the name by which most of its embeddings were known, each name once; else a new one."""
+        known = int(self._names.max(initial=UNKNOWN)) + 1
+        shared = np.zeros((len(members), known + 1))
+        for speaker, some in enumerate(members):
+            np.add.at(shared[speaker], self._names[some], self._sizes[some])
+        # The last column counts those that have no name yet.
+        speakers, names = linear_sum_assignment(shared[:, :known], maximize=True)
+        chosen = np.full(len(members), UNKNOWN)
+        kept = shared[speakers, names] > 0
+        chosen[speakers[kept]] = names[kept]
+        free = np.setdiff1d(np.arange(known + len(members)), chosen)
+        chosen[chosen == UNKNOWN] = free[: np.count_nonzero(chosen == UNKNOWN)]
+        return chosen
+
+    def _joined(self, founding: Places, found: list[Merge]) -> Places:
+        """For each group the one to join: about half as many are left."""
+        if not founding.size:
+            return np.zeros(len(self._sums), np.intp)
+        names = self._names[founding]
+        early = found[: max(0, founding.size - _MOST_GROUPS // 2)]
+        alike = [merge for merge in early if names[merge.kept] == names[merge.gone]]
+        directions = _directions(self._sums)
+        nearness = directions @ directions[founding].T + (self._names[:, None] == names)
+        nearest = nearness.argmax(axis=1)
+        nearest[founding] = np.arange(founding.size)
+        joined: Places = founding[clusters_after(alike, founding.size)[nearest]]
+        return joined
+
+    def _join(self, joined: Places) -> None:
+        left, places = np.unique(joined, return_inverse=True)
+        self._names = self._names[left]
+        sums = np.zeros((len(left), self._sums.shape[1]), np.float32)
+        # Who founds no speaker does not move the group's mean.
+        founding = self._weights > 0
+        np.add.at(sums, places[founding], self._sums[founding])
+        self._sums = np.where(sums.any(axis=1, keepdims=True), sums, self._sums[left])
+        self._weights, self._sizes = (
+            np.bincount(places, values, len(left)).astype(np.float32)
+            for values in (self._weights, self._sizes)
+        )
+        rows = self._group_of.rows
+        rows[rows >= 0] = places[rows[rows >= 0]]
+
+
+def _speakers(found: list[Merge], weights: Floats, bounds: SpeakerBounds) -> Places:
+    """The speaker that each mean belongs to, from 0 on in order of appearance, -1 where its cluster is too small."""
+    least = min(MIN_CLUSTER_SIZE, max(1, round(_LEAST_SHARE * float(weights.sum()))))
+    clusters = clusters_after(found[: _cut(found, heavy_after(found, weights, least), bounds)], len(weights))
+    sizes = np.bincount(clusters, weights, len(weights))
+    heavy = np.flatnonzero(sizes >= min(least, sizes.max()))
+    appeared = heavy[np.argsort([np.flatnonzero(clusters == cluster)[0] for cluster in heavy])]
+    speakers = np.full(len(weights), -1)
+    speakers[appeared] = np.arange(appeared.size)
+    return speakers[clusters]
+
+
+def _cut(found: list[Merge], heavy: npt.NDArray[np.int64], bounds: SpeakerBounds) -> int:
+    """How many merges to make: up to the final clustering's threshold, more or less where the bounds ask for it."""
+    distances = np.array([merge.distance for merge in found])
+    count = _up_to(distances, THRESHOLD)
+    if bounds.maximum and heavy[count] > bounds.maximum:
+        return count + int(np.argmax(heavy[count:] <= bounds.maximum))
+    if bounds.minimum and heavy[count] < bounds.minimum:
+        enough = np.flatnonzero(heavy[: count + 1] >= bounds.minimum)
+        return max(_up_to(distances, _SPLIT), int(enough[-1])) if enough.size else count
+    return count
+
+
+def _up_to(distances: npt.NDArray[np.float64], most: float) -> int:
+    """Merges before the first at a distance beyond `most`."""
+    return int(np.argmax(np.append(distances, np.inf) > most))
+
+
+def _directions(vectors: Floats) -> Floats:
+    units: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return units
