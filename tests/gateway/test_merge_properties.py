@@ -111,7 +111,7 @@ def test_replayed_events_are_the_final_transcript_however_the_stages_interleave(
     assert replay.final() == content(sequential(recording))
 
 
-@given(reports())
+@given(reports() | corrected_reports())
 @settings(max_examples=100, deadline=None)
 def test_final_only_sends_each_segment_once_in_order(report):
     recording, steps = report
@@ -166,7 +166,7 @@ def test_names_of_speakers_do_not_matter(recording):
 
 
 @given(reports() | corrected_reports())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_early_labels_are_those_of_the_turns_so_far(report):
     _, steps = report
     replay, merger, scratch = Replay(), Merger(OPTIONS), Scratch()
