@@ -38,7 +38,7 @@ _PARALLEL_ON_GPU = 2
 _BATCH_SECONDS_ON_CPU = 24.0
 # Beyond a few threads NumPy's short calls wait for the interpreter more than they compute: beside an H200, with 32 cores,
 # 128-band features came to 3,752 seconds of audio a second with 1 thread, 10,349 with 4, 9,217 with 8, 7,372 with 16, and
-# 3,334 with 32.
+# 3,334 with 32. Where the GPU computes features, as many put its samples together.
 _FEATURE_THREADS = 4
 # A step of a search costs a GPU nearly the same for any number of rows; the encoder takes them in parts.
 _SEARCHED_AT_ONCE = 128

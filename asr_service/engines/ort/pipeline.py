@@ -47,7 +47,7 @@ class Pipeline:
     ) -> None:
         """`fixed_shapes`: batches are as long as their bucket, whoever is in them.
 
-        `watch` is told how long each batch's features, encoder and search took.
+        `watch` is told how long each batch's features, encoder and search took; of features, what the encoder waited for.
         """
         self._features = features
         self.encoder = BatchEncoder(signature, lanes)

@@ -92,12 +92,12 @@ def assert_alike(name, found, expected):
     assert difference.mean() <= mean
 
 
-@pytest.mark.parametrize("doubles", [False, True])
-def test_features_are_those_of_numpy(name, front_end, utterances, pool, doubles):
+def test_features_are_those_of_numpy(name, front_end, utterances, pool):
     expected, lengths = computed(NumpyFeatures(front_end, pool), utterances)
-    found, said = computed(GraphFeatures(front_end, Placement(), pool, doubles=doubles), utterances)
-    np.testing.assert_array_equal(said, lengths)
-    assert_alike(name, found, expected)
+    for doubles in (False, True):
+        found, said = computed(GraphFeatures(front_end, Placement(), pool, doubles=doubles), utterances)
+        np.testing.assert_array_equal(said, lengths)
+        assert_alike(name, found, expected)
 
 
 def test_bands_can_come_first(name, front_end, utterances, pool):
@@ -139,8 +139,8 @@ def test_silence(name, front_end, pool):
 
 def test_company_and_padding_change_nothing(front_end, utterances, pool):
     features = GraphFeatures(front_end, Placement(), pool)
-    together, lengths = computed(features, utterances[:7], longest=9 * RATE)
-    backwards, _ = computed(features, utterances[6::-1], longest=9 * RATE)
+    together, lengths = computed(features, utterances[:6], longest=6 * RATE)
+    backwards, _ = computed(features, utterances[5::-1], longest=6 * RATE)
     np.testing.assert_allclose(backwards[::-1], together, rtol=0, atol=2e-5)
     for utterance, row, length in zip(utterances, together, lengths, strict=False):
         alone, _ = computed(features, [utterance])
@@ -150,7 +150,7 @@ def test_company_and_padding_change_nothing(front_end, utterances, pool):
 
 
 def test_parts_and_runs_change_nothing(front_end, utterances, pool):
-    batch = utterances[:9]
+    batch = [*utterances[:8], utterances[5]]
     expected, lengths = computed(GraphFeatures(front_end, Placement(), pool), batch)
     in_runs = GraphFeatures(front_end, Placement(), pool, at_once=20 * RATE)
     found, said = computed(in_runs, batch, parts=[Part(4, 4), Part(3, 3), Part(2, 5)])
