@@ -1,9 +1,11 @@
 """When words were spoken: pure, in seconds from the start of the utterance.
 
 Models differ: some measure a start for each token, TDT models a duration too, Whisper's cross-attention drifts over
-silences (a word at 3.3 s came out as 2.6 s), others give nothing. Voice activity knows where the silences are.
+silences (a word at 3.3 s came out as 2.6 s) and begins words late behind short pauses, others give nothing. Voice activity
+knows where the silences are.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -18,6 +20,9 @@ _LONGEST_LAST_TOKEN = 0.6
 _SHARED = 0.1
 # Voice activity lets go within words, as between the halves of a stop consonant.
 _PAUSE_IN_WORD = 0.3
+# The voice that sets in this long before a region's first word is that word's. Whisper's are late by 0.1 s as a rule; what
+# came of it is in docs/benchmarks.md, "Word starts".
+_LATE = 0.3
 # Where a model gives a word no time at all.
 _SHORTEST_WORD = 0.05
 
@@ -39,7 +44,7 @@ def measured(
     words: Sequence[SpelledWord], tokens: Sequence[Token], regions: Sequence[Span], length: float
 ) -> list[Span]:
     """By the tokens' own times, which can be trusted; ends that the model does not say stop with the voice."""
-    spans = [Span(start, end) for start, end in _token_times(words, tokens, length)]
+    spans = [Span(start, end) for start, end in token_times(words, tokens, length)]
     if any(token.duration is not None for token in tokens):
         return _in_order(spans, length)
     return _in_order([_shortened(span, regions) for span in spans], length)
@@ -48,9 +53,12 @@ def measured(
 def corrected(
     words: Sequence[SpelledWord], tokens: Sequence[Token], regions: Sequence[Span], length: float
 ) -> list[Span]:
-    """By token times that drift over silences: each word moves into the speech that it overlaps or precedes."""
-    spans = [Span(start, end) for start, end in _token_times(words, tokens, length)]
-    return _in_order([_into_speech(span, regions) for span in spans], length)
+    """By token times that drift over silences: each word moves into the speech that it overlaps or precedes.
+
+    The first one there begins with the voice.
+    """
+    spans = [Span(start, end) for start, end in token_times(words, tokens, length)]
+    return _in_order(_with_the_voice([_into_speech(span, regions) for span in spans], regions), length)
 
 
 def estimated(words: Sequence[SpelledWord], regions: Sequence[Span], length: float) -> list[Span]:
@@ -63,10 +71,10 @@ def estimated(words: Sequence[SpelledWord], regions: Sequence[Span], length: flo
     return _in_order([_into_speech(span, regions) for span in spans], length)
 
 
-def _token_times(
+def token_times(
     words: Sequence[SpelledWord], tokens: Sequence[Token], length: float
 ) -> Iterator[tuple[float, float]]:
-    """Start of each word's first token, end of its last: by its duration, or where the next token starts."""
+    """As the model has them: start of each word's first token, end of its last: by its duration, or where the next token starts."""
     starts = [token.start or 0.0 for token in tokens]
     for word in words:
         last = word.tokens[-1]
@@ -101,6 +109,19 @@ def _into_speech(span: Span, regions: Sequence[Span]) -> Span:
             break
         end = region.end
     return Span(max(span.start, shared[0].start), min(span.end, end))
+
+
+def _with_the_voice(spans: Sequence[Span], regions: Sequence[Span]) -> list[Span]:
+    """Each region's first word from where the region begins, if that is shortly before it."""
+    moved: list[Span] = []
+    for span in spans:
+        before = moved[-1].start if moved else -math.inf
+        onset = next(
+            (region.start for region in regions if region.start <= span.start < region.end), span.start
+        )
+        is_late = before < onset and span.start - onset <= _LATE
+        moved.append(Span(onset, span.end) if is_late else span)
+    return moved
 
 
 def _moved(span: Span, regions: Sequence[Span]) -> Span:

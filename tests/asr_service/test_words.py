@@ -77,7 +77,7 @@ def test_a_word_in_silence_moves_to_the_next_speech() -> None:
     heard = timed(
         DRIFTING, utterance(6, (0, 1), (3, 5)), (" a", 0.2, 0.6), (" b", 2.0, 0.5), (" c", 3.5, 0.5)
     )
-    assert heard == [("a", 0.2, 0.8), ("b", 3.0, 3.05), ("c", 3.5, 4.0)]
+    assert heard == [("a", 0.0, 0.8), ("b", 3.0, 3.05), ("c", 3.5, 4.0)]
 
 
 def test_a_word_behind_all_speech_moves_to_its_end() -> None:
@@ -88,7 +88,17 @@ def test_a_word_behind_all_speech_moves_to_its_end() -> None:
 
 def test_a_word_whose_start_reaches_into_speech_before_the_pause_starts_behind_it() -> None:
     heard = timed(DRIFTING, utterance(6, (0, 1), (3, 5)), (" a", 0.2, 0.75), (" b", 0.95, 2.5))
-    assert heard == [("a", 0.2, 0.95), ("b", 3.0, 3.45)]
+    assert heard == [("a", 0.0, 0.95), ("b", 3.0, 3.45)]
+
+
+def test_a_drifting_word_that_begins_late_begins_with_the_voice() -> None:
+    heard_in = utterance(6, (0, 1), (1.3, 5))
+    heard = timed(DRIFTING, heard_in, (" a", 0.0, 0.9), (" b", 1.45, 0.2), (" c", 1.65, 0.5))
+    assert heard == [("a", 0.0, 0.9), ("b", 1.3, 1.65), ("c", 1.65, 2.15)]
+
+
+def test_voice_long_before_a_drifting_word_is_not_that_word() -> None:
+    assert timed(DRIFTING, utterance(6, (1, 5)), (" a", 1.4, 0.5)) == [("a", 1.4, 1.9)]
 
 
 def test_a_drifting_word_does_not_last_through_silence_behind_it() -> None:
