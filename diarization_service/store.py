@@ -3,6 +3,8 @@
 Ten hours take 8 MB of activity and 37 MB for each speaker heard in every window (256 dimensions).
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -43,7 +45,7 @@ class Store:
 
     def add_activity(self, activity: Activity) -> None:
         """Of the next windows, shape (windows, frames, speakers)."""
-        self._bits.append(np.packbits(activity.reshape(len(activity), -1), axis=1))
+        self._bits.append(np.packbits(activity.reshape(len(activity), math.prod(self._shape)), axis=1))
         self._speaking.append(activity.max(axis=1).astype(np.bool_))
         self._clean.append(np.asarray(clean_enough(activity)))
 

@@ -185,6 +185,15 @@ def test_results_of_what_was_not_taken_are_refused() -> None:
         recording.feed(b"")
 
 
+def test_taking_and_giving_nothing_changes_nothing() -> None:
+    recording, networks = Recording(GEOMETRY, ANYONE), WrittenNetworks()
+    windows = recording.take_windows(8)
+    assert windows.shape == (0, GEOMETRY.window)
+    recording.accept_activity(np.zeros((0, GEOMETRY.frames, GEOMETRY.speakers), np.uint8))
+    recording.accept_embeddings(networks.embed(recording.take_blocks(8)))
+    assert (recording.windows, recording.segmented, recording.embedded) == (0, 0, 0)
+
+
 def test_what_check_raises_ends_the_answer() -> None:
     class GivenUpError(Exception):
         pass
