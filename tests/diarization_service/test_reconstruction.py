@@ -24,6 +24,7 @@ from serving.speakers import SpeakerBounds
 from support.diarized import GEOMETRY
 
 # isort: split
+from pyannote.audio.core.inference import Inference
 from pyannote.audio.pipelines import SpeakerDiarization
 from pyannote.audio.pipelines.clustering import AgglomerativeClustering
 from pyannote.core import Annotation, SlidingWindow, SlidingWindowFeature
@@ -149,6 +150,19 @@ BOUNDS = [
     SpeakerBounds(None, 2),
     SpeakerBounds(20, 20),
 ]
+
+
+def test_frames_lie_where_pyannote_has_them_for_ten_hours() -> None:
+    grid, windows = Grid(GEOMETRY), range(10 * 3600)
+    firsts = grid.first_frames(windows).tolist()
+    assert firsts == [
+        FRAMES.closest_frame(WINDOWS[window].start + 0.5 * FRAMES.duration) for window in windows
+    ]
+    for count in range(1, len(windows), 997):
+        empty = SlidingWindowFeature(np.zeros((1, GEOMETRY.frames, 1)), WINDOWS)
+        empty.sliding_window = SlidingWindow(duration=10.0 + count - 1, step=1.0, start=0.0)
+        assert grid.frames(count) == len(Inference.aggregate(empty, FRAMES))
+        assert grid.time(firsts[count]) == FRAMES[firsts[count]].middle
 
 
 @settings(max_examples=60, deadline=None)
