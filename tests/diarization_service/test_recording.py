@@ -1,13 +1,17 @@
 """A recording's state: whatever the chunks, batches and threads, the same answer; and audio kept only while it is needed."""
 
+from collections import deque
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from diarization_service.final_turns import Answer
 from diarization_service.recording import Recording
 from diarization_service.runs import Track
+from diarization_service.stages import Block, Floats
 from serving.speakers import SpeakerBounds
 from support.diarized import GEOMETRY, WrittenNetworks, compute, conversation, direction, spoken
 
@@ -54,6 +58,40 @@ def test_how_audio_arrives_does_not_change_the_answer(
     assert len(expected.tracks) > 5
     found = answered(audio, milliseconds * SECOND // 1000)
     assert (found.tracks, found.exclusive) == (expected.tracks, expected.exclusive)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), block_windows=st.sampled_from([1, 3, 50]))
+def test_neither_does_the_order_in_which_it_is_computed(
+    seed: int, block_windows: int, three_people: tuple[bytes, Answer]
+) -> None:
+    audio, expected = three_people
+    found = computed_in_any_order(np.random.default_rng(seed), audio, WrittenNetworks(block_windows))
+    assert (found.tracks, found.exclusive) == (expected.tracks, expected.exclusive)
+
+
+def computed_in_any_order(random: np.random.Generator, audio: bytes, networks: WrittenNetworks) -> Answer:
+    """Batches of any size, several of them under way at once."""
+    recording = Recording(GEOMETRY, ANYONE, block_windows=networks.block_windows)
+    windows: deque[Floats] = deque()
+    blocks: deque[list[Block]] = deque()
+    while not recording.finished:
+        match random.integers(5):
+            case 0 if audio:
+                size = int(random.integers(1, 10 * SECOND))
+                recording.feed(audio[:size])
+                audio = audio[size:]
+                if not audio:
+                    recording.end()
+            case 1 if recording.ready_windows:
+                windows.append(recording.take_windows(int(random.integers(1, 20))))
+            case 2 if windows:
+                recording.accept_activity(networks.segment(windows.popleft()))
+            case 3 if recording.ready_blocks:
+                blocks.append(recording.take_blocks(int(random.integers(1, 20))))
+            case 4 if blocks:
+                recording.accept_embeddings(networks.embed(blocks.popleft()))
+    return recording.answer()
 
 
 @pytest.mark.parametrize("block_windows", [1, 7, 50])
