@@ -3,12 +3,14 @@
 from diarization_service.config import ENV_PREFIX, Config
 from diarization_service.service import DiarizationService
 from serving.config import command
+from serving.metrics import process_registry
 from serving.models import ModelStore
 from serving.server import run
 
 
 def serve(config: Config) -> int:
-    return run(DiarizationService.of(config, ModelStore()), config)
+    registry = process_registry()
+    return run(DiarizationService.of(config, ModelStore(), registry), config, registry)
 
 
 main = command(

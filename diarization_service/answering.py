@@ -1,103 +1,166 @@
-"""A worker's loop: one recording after the other, whatever computes the answer. Knows nothing of torch."""
+"""A worker's work: many recordings at once, whatever computes for them. Knows nothing of torch.
 
+One thread reads what the service sends, one runs the networks, one updates early turns, and each recording's answer is made
+in one of its own: clustering hours of audio holds up nobody.
+"""
+
+import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
-import numpy as np
-import numpy.typing as npt
 import structlog
 from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 
-from diarization_service.frames import Kind
-from diarization_service.mailbox import Cancelled, Inbox, Outbox
-from diarization_service.patches import completed, patches
-from diarization_service.progress import ProgressMeter
-from diarization_service.stages import MachineFailed
-from diarization_service.turns import Diarization, Known
+from diarization_service.batcher import Batcher
+from diarization_service.frames import Frame, Kind
+from diarization_service.mailbox import Inbox, Outbox
+from diarization_service.recording import Recording
+from diarization_service.reports import CLUSTERING, Report
+from diarization_service.session import Cancelled, Session
+from diarization_service.stages import Networks
 from serving import logs
 from serving.speakers import SpeakerBounds, speaker_bounds
 from serving.status import to_status
-from serving.times import duration, samples_to_duration
-from speech.audio.v1.audio_pb2 import StageTiming
 from speech.diarization.v1.diarization_pb2 import (
     DescribeDiarizationResponse,
     DiarizationConfig,
-    DiarizeResponse,
+    DiarizeRequest,
 )
 
-_FULL_SCALE = 32_768
+# Answers made at once; each is a thread that mostly is somewhere in NumPy.
+_ANSWERS = 4
 
 _log = logs.get_logger(__name__)
 
-# Called with a step's name and how many of its parts are done (None, None: all). Raising ends the run.
-Hook = Callable[[str, int | None, int | None], None]
+MakeRecording = Callable[[SpeakerBounds], Recording]
 
 
-class Diarizer(Protocol):
-    """What computes the answer to one recording: `diarization_service.pipeline.Pipeline`, or a test's stand-in."""
-
-    def __call__(self, samples: npt.NDArray[np.float32], bounds: SpeakerBounds, hook: Hook) -> Diarization:
-        """Who speaks when in mono 16 kHz `samples` of shape (time,). Passes on what `hook` raises."""
-        ...
-
-
-def serve(diarizer: Diarizer, description: DescribeDiarizationResponse, inbox: Inbox, outbox: Outbox) -> None:
+def serve(
+    networks: Networks,
+    make_recording: MakeRecording,
+    description: DescribeDiarizationResponse,
+    inbox: Inbox,
+    outbox: Outbox,
+) -> NoReturn:
     """Answer recordings until the process ends.
 
     Raises MachineFailed, upon which the process must end; the service then starts another.
     """
-    outbox.send(Kind.READY, description)
-    while True:
-        config = inbox.next_config()
-        with structlog.contextvars.bound_contextvars(request_id=config.request_id):
-            failure = _failure(config, diarizer, inbox, outbox)
-        if failure is not None:
-            outbox.send(Kind.FAILED, failure)
+    answering = Answering(networks, make_recording, outbox)
+    inbox.deliver(answering.receive)
+    outbox.send(Kind.READY, message=description)
+    answering.run()
 
 
-def _failure(config: DiarizationConfig, diarizer: Diarizer, inbox: Inbox, outbox: Outbox) -> Status | None:
-    """Answer one recording; why it was not answered whole, if it was not."""
-    try:
-        _answer(config, diarizer, inbox, outbox)
-    except Cancelled:
-        return Status(code=code_pb2.CANCELLED, message="the recording was given up")
-    except MachineFailed:
-        raise
-    except Exception as error:  # noqa: BLE001  the loop outlives a bug in one recording
-        _log.exception("diarization failed")
-        return to_status(error)
-    return None
+def most_held(networks: Networks) -> int:
+    """Samples of a recording that may wait to be computed: what fills every batch twice, were it alone."""
+    windows = networks.segmentation_batch + networks.embedding_batch * networks.block_windows
+    return networks.geometry.window + 2 * windows * networks.geometry.step
 
 
-def _answer(config: DiarizationConfig, diarizer: Diarizer, inbox: Inbox, outbox: Outbox) -> None:
-    samples = _samples(inbox.audio())
-    started = time.monotonic()
-    meter = ProgressMeter()
+class Answering:
+    """The recordings in flight. `run` belongs to one thread and `receive` to another."""
 
-    def hook(step: str, done: int | None, total: int | None) -> None:
-        inbox.check()
-        progress = meter.advance(step, done, total)
-        if progress is not None:
-            outbox.send(Kind.RESPONSE, DiarizeResponse(progress=progress))
+    def __init__(self, networks: Networks, make_recording: MakeRecording, outbox: Outbox) -> None:
+        self._make_recording = make_recording
+        self._most_held = most_held(networks)
+        self._outbox = outbox
+        self._batcher = Batcher(networks, moved=self._moved, failed=self._fail, report=self._report)
+        self._early = ThreadPoolExecutor(1, thread_name_prefix="early")
+        self._answers = ThreadPoolExecutor(_ANSWERS, thread_name_prefix="answer")
+        self._sessions: dict[int, Session] = {}
+        self._removing = threading.Lock()
 
-    found = diarizer(samples, speaker_bounds(config.speakers), hook)
-    for update in patches(Known(), found.known):
-        outbox.send(Kind.RESPONSE, DiarizeResponse(turns=update))
-    outcome = completed(found)
-    outcome.timing.CopyFrom(
-        StageTiming(
-            audio_duration=samples_to_duration(found.samples),
-            compute_duration=duration(time.monotonic() - started),
-        )
-    )
-    outbox.send(Kind.RESPONSE, DiarizeResponse(completed=outcome))
+    def run(self) -> NoReturn:
+        """Computes. Raises MachineFailed."""
+        self._batcher.run()
 
+    def receive(self, frame: Frame) -> None:
+        """What the service says of a recording; nothing more is taken of one that has failed or was cancelled."""
+        if frame.kind == Kind.CANCEL:
+            self._cancel(frame.recording)
+            return
+        request = DiarizeRequest.FromString(frame.payload)
+        if request.HasField("config"):
+            self._begin(frame.recording, request.config)
+            return
+        session = self._sessions.get(frame.recording)
+        if session is not None:
+            self._advance(session, request)
 
-def _samples(chunks: Iterator[bytes]) -> npt.NDArray[np.float32]:
-    """16-bit audio as floats in [-1, 1). Converted chunk by chunk: hours of audio are held once, not twice."""
-    held = bytearray()
-    for chunk in chunks:
-        held += (np.frombuffer(chunk, "<i2").astype(np.float32) / _FULL_SCALE).tobytes()
-    return np.frombuffer(held, np.float32)
+    def _begin(self, number: int, config: DiarizationConfig) -> None:
+        recording = self._make_recording(speaker_bounds(config.speakers))
+        session = Session(number, config, recording, self._outbox, self._most_held)
+        self._sessions[number] = session
+        self._batcher.add(session)
+        session.begin()
+
+    def _advance(self, session: Session, request: DiarizeRequest) -> None:
+        try:
+            if request.HasField("end_of_audio"):
+                session.end()
+            else:
+                session.feed(request.audio)
+        except Exception as error:  # noqa: BLE001  the others go on
+            self._fail(session, error)
+        else:
+            self._finish(session)
+            self._batcher.wake()
+
+    def _cancel(self, number: int) -> None:
+        session = self._removed(number)
+        if session is not None:
+            status = Status(code=code_pb2.CANCELLED, message="the recording was given up")
+            self._batcher.discard(session, lambda: self._outbox.send(Kind.FAILED, number, status))
+
+    def _fail(self, session: Session, error: Exception) -> None:
+        """Ends one recording by a bug."""
+        if self._removed(session.number) is None:
+            return
+        with structlog.contextvars.bound_contextvars(request_id=session.request_id):
+            _log.error("diarization failed", exc_info=error)
+        self._batcher.discard(session)
+        self._outbox.send(Kind.FAILED, session.number, to_status(error))
+
+    def _removed(self, number: int) -> Session | None:
+        """The session, if nobody else has ended it; nothing will be said of it any more."""
+        with self._removing:
+            session = self._sessions.pop(number, None)
+        if session is not None:
+            session.close()
+        return session
+
+    def _moved(self, session: Session) -> None:
+        self._finish(session)
+        if session.claim_early():
+            self._early.submit(self._tell_early, session)
+
+    def _finish(self, session: Session) -> None:
+        if session.claim_answer():
+            self._batcher.discard(session)
+            self._answers.submit(self._answer, session)
+
+    def _tell_early(self, session: Session) -> None:
+        try:
+            session.tell_early()
+        except Exception as error:  # noqa: BLE001  the others go on
+            self._fail(session, error)
+        self._batcher.wake()
+
+    def _answer(self, session: Session) -> None:
+        started = time.monotonic()
+        try:
+            session.answer()
+        except Cancelled:
+            return
+        except Exception as error:  # noqa: BLE001  the others go on
+            self._fail(session, error)
+            return
+        self._removed(session.number)
+        self._report(Report(CLUSTERING, 1, time.monotonic() - started))
+
+    def _report(self, report: Report) -> None:
+        self._outbox.send(Kind.REPORT, message=report.to_message())

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 
 from serving.config import ServerConfig, option
 from serving.models.roles import EMBEDDING, SEGMENTATION
@@ -28,8 +29,22 @@ class Config(ServerConfig):
         "Model that says what a speaker sounds like: a name from `duoscribe models list`, or a folder.",
         env=EMBEDDING.variable,
     )
-    device: str = option("auto", "Where to compute: cpu, cuda, cuda:N, or auto: a GPU if torch sees one.")
-    workers: int = option(1, "Recordings computed at once, each in a process of its own.", min=1, max=64)
+    device: str = option(
+        "auto",
+        "Where to compute: cpu, cuda, cuda:N, or auto: a GPU if torch sees one; several, separated by commas, have workers "
+        "in turn.",
+    )
+    workers: int = option(
+        0,
+        "Processes that compute, dealt over the devices in turn; 0 starts one for each device.",
+        min=0,
+        max=64,
+    )
+    recordings: int = option(
+        16,
+        "Recordings in flight at once in each worker; they share batches. A further one is refused.",
+        min=1,
+    )
     threads: int = option(0, "CPU threads of each worker; 0 takes all cores that the process may use.", min=0)
     mode: str = option(
         "auto",
@@ -51,9 +66,15 @@ class Config(ServerConfig):
     )
     cancel_grace_seconds: float = option(
         5.0,
-        "How long a worker may take to give up a cancelled recording before it is killed and started anew, in seconds.",
+        "How long a worker may go on computing for a cancelled recording before it is killed and started anew, in seconds.",
         min=0,
     )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each worker."""
+        named = [name.strip() for name in self.device.split(",")]
+        return tuple(islice(cycle(named), self.workers or len(named)))
 
 
 @dataclass(frozen=True)

@@ -1,80 +1,53 @@
 """A worker process's ends of the pipes to its service."""
 
 import os
-import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 from google.protobuf.message import Message
 
-from diarization_service.frames import Kind, encode, read_blocking
-from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeRequest
-
-
-class Cancelled(Exception):  # noqa: N818  not an error
-    """The service gave the recording up."""
+from diarization_service.frames import NO_RECORDING, Frame, Kind, encode, read_blocking
 
 
 class Inbox:
-    """Frames from the service, read by a thread of its own."""
+    """Frames from the service, read by a thread of its own. The process ends where the service does."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._requests: queue.Queue[DiarizeRequest | None] = queue.Queue()
-        self._cancelled = threading.Event()
+        self._receive: Callable[[Frame], None] | None = None
 
     def start(self) -> None:
+        """From now on, also while models load, the process does not outlive its service."""
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def next_config(self) -> DiarizationConfig:
-        """The next recording's config; what is left over from a cancelled one is passed over."""
-        while True:
-            request = self._requests.get()
-            if request is not None and request.HasField("config"):
-                return request.config
-
-    def audio(self) -> Iterator[bytes]:
-        """The recording's audio up to its end. Raises Cancelled."""
-        while True:
-            request = self._requests.get()
-            if request is None:
-                raise Cancelled
-            if request.HasField("end_of_audio"):
-                return
-            yield request.audio
-
-    def check(self) -> None:
-        """Raises Cancelled if the recording that is being computed was given up."""
-        if self._cancelled.is_set():
-            raise Cancelled
+    def deliver(self, receive: Callable[[Frame], None]) -> None:
+        """Has `receive` called with each frame, in the reading thread; to be said before the service may send any."""
+        self._receive = receive
 
     def _read(self) -> None:
         while True:
             try:
-                kind, payload = read_blocking(self._stream)
+                frame = read_blocking(self._stream)
             except EOFError:
                 os._exit(0)
-            if kind == Kind.CANCEL:
-                self._cancelled.set()
-                self._requests.put(None)
-                continue
-            request = DiarizeRequest.FromString(payload)
-            if request.HasField("config"):
-                self._cancelled.clear()
-            self._requests.put(request)
+            if self._receive is not None:
+                self._receive(frame)
 
 
 class Outbox:
-    """Frames to the service."""
+    """Frames to the service, from any thread."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._writing = threading.Lock()
 
-    def send(self, kind: Kind, message: Message) -> None:
-        self._stream.write(encode(kind, message))
-        self._stream.flush()
+    def send(self, kind: Kind, recording: int = NO_RECORDING, message: Message | None = None) -> None:
+        frame = encode(kind, recording, message)
+        with self._writing:
+            self._stream.write(frame)
+            self._stream.flush()
 
 
 def take_standard_output() -> BinaryIO:

@@ -20,7 +20,6 @@ import numpy.typing as npt
 import torch
 
 import diarization_service.torch_compat  # noqa: F401  makes the next imports work
-from diarization_service.answering import Hook
 from diarization_service.config import WorkerConfig
 from diarization_service.devices import device_named, failures_named, provider
 from diarization_service.networks import load_network
@@ -47,6 +46,9 @@ PARAMETERS = {
 }
 
 _log = logs.get_logger(__name__)
+
+# Called with a step's name and how many of its parts are done (None, None: all). Raising ends the run.
+Hook = Callable[[str, int | None, int | None], None]
 
 PipelineT = TypeVar("PipelineT", bound=SpeakerDiarization)
 

@@ -3,29 +3,31 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
+from typing import Any, Protocol
 
-from google.rpc.status_pb2 import Status
+from google.protobuf.message import Message
 
 from diarization_service import frames
 from diarization_service.config import WorkerConfig
-from diarization_service.frames import Kind
+from diarization_service.exchange import Exchange, WorkerExchange
+from diarization_service.frames import Frame, Kind
+from diarization_service.reports import Report
 from serving import logs
-from serving.errors import StageFailed, Unavailable
-from speech.audio.v1.audio_pb2 import EndOfAudio
+from serving.errors import Unavailable
 from speech.diarization.v1.diarization_pb2 import (
     DescribeDiarizationResponse,
     DiarizationConfig,
     DiarizeRequest,
-    DiarizeResponse,
 )
 
 _log = logs.get_logger(__name__)
 
 
 class Worker(Protocol):
-    """What computes one recording after the other: `WorkerProcess`, or a test's stand-in."""
+    """What computes many recordings at once: `WorkerProcess`, or a test's stand-in."""
 
     @property
     def description(self) -> DescribeDiarizationResponse:
@@ -33,18 +35,13 @@ class Worker(Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether it lives and is done with its last recording."""
+        """Whether it lives."""
 
-    def diarize(
-        self, config: DiarizationConfig, audio: AsyncIterator[bytes]
-    ) -> AsyncGenerator[DiarizeResponse, None]:
-        """Progress, turns and completed for 16 kHz mono s16le audio. Raises Unavailable, StageFailed.
+    def recording(self, config: DiarizationConfig) -> AbstractAsyncContextManager[Exchange]:
+        """A recording's exchange with it. Where the context is left before the last response, the recording is given up."""
 
-        If the iteration is left early, `settle` must be awaited before the next recording.
-        """
-
-    async def settle(self, grace_seconds: float) -> None:
-        """Give up the recording that was left early, and wait until it is; a worker that does not obey is killed."""
+    async def ended(self) -> None:
+        """Returns once it lives no more."""
 
     async def close(self) -> None:
         """End it, whatever it is doing."""
@@ -63,16 +60,35 @@ class WorkerProcess:
         stdin: asyncio.StreamWriter,
         stdout: asyncio.StreamReader,
         description: DescribeDiarizationResponse,
+        *,
+        cancel_grace_seconds: float,
+        report: Callable[[Report], None],
     ) -> None:
+        self.description = description
         self._process = process
         self._stdin = stdin
         self._stdout = stdout
-        self._description = description
-        self._busy = False
+        self._cancel_grace_seconds = cancel_grace_seconds
+        self._report = report
+        self._numbers = count(1)
+        self._exchanges: dict[int, WorkerExchange] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+        self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, *command: str, environment: Mapping[str, str] | None = None) -> "WorkerProcess":
-        """Run `command` and wait until it is ready. Raises Unavailable where it ends before that."""
+    async def start(
+        cls,
+        *command: str,
+        environment: Mapping[str, str] | None = None,
+        cancel_grace_seconds: float = 5.0,
+        report: Callable[[Report], None] = lambda _: None,
+    ) -> "WorkerProcess":
+        """Run `command` and wait until it is ready. Raises Unavailable where it ends before that.
+
+        The process is killed where it computes for a recording that was given up longer than the grace. `report` is
+        called with what it says of its work.
+        """
         # In a session of its own, so that Ctrl-C in a terminal reaches the service alone: it drains, the worker works on.
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -83,95 +99,105 @@ class WorkerProcess:
         )
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the worker was started without pipes")
-        worker = cls(process, process.stdin, process.stdout, DescribeDiarizationResponse())
-        try:
-            _, payload = await worker._next_frame()
-        except WorkerLost:
-            raise Unavailable(
-                "a diarization worker did not start; the service's operator finds the reason in its log"
-            ) from None
-        except BaseException:
-            await worker.close()
-            raise
-        worker._description = DescribeDiarizationResponse.FromString(payload)
-        return worker
+        description = await _description(process, process.stdout)
+        return cls(
+            process,
+            process.stdin,
+            process.stdout,
+            description,
+            cancel_grace_seconds=cancel_grace_seconds,
+            report=report,
+        )
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     @property
-    def description(self) -> DescribeDiarizationResponse:
-        return self._description
-
-    @property
     def usable(self) -> bool:
-        return self._process.returncode is None and not self._busy
+        return self._process.returncode is None and not self._reading.done()
 
-    async def diarize(
-        self, config: DiarizationConfig, audio: AsyncIterator[bytes]
-    ) -> AsyncGenerator[DiarizeResponse, None]:
-        self._busy = True
-        await self._send(Kind.REQUEST, DiarizeRequest(config=config))
-        async for chunk in audio:
-            await self._send(Kind.REQUEST, DiarizeRequest(audio=chunk))
-        await self._send(Kind.REQUEST, DiarizeRequest(end_of_audio=EndOfAudio()))
-        while self._busy:
-            yield await self._response()
-
-    async def settle(self, grace_seconds: float) -> None:
-        if self._busy and self._process.returncode is None:
-            try:
-                async with asyncio.timeout(grace_seconds):
-                    await self._give_up()
-            except (TimeoutError, WorkerLost):
-                _log.warning("worker killed: it did not give up a recording", pid=self.pid)
+    @asynccontextmanager
+    async def recording(self, config: DiarizationConfig) -> AsyncIterator[WorkerExchange]:
         if not self.usable:
-            await self.close()
+            raise _lost()
+        number = next(self._numbers)
+
+        async def send(request: DiarizeRequest) -> None:
+            self._write(Kind.REQUEST, number, request)
+            await self._drained()
+
+        exchange = self._exchanges[number] = WorkerExchange(send)
+        self._write(Kind.REQUEST, number, DiarizeRequest(config=config))
+        try:
+            yield exchange
+        finally:
+            if not exchange.over.is_set() and self.usable:
+                self._write(Kind.CANCEL, number)
+                self._in_background(self._see_given_up(exchange))
+
+    async def ended(self) -> None:
+        await asyncio.wait({self._reading})
 
     async def close(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        # Reads the pipes to their end; wait() alone would hang on what is left in them.
-        await self._process.communicate()
+        self._is_closing = True
+        for task in self._leaving:
+            task.cancel()
+        self._kill()
+        await self.ended()
 
-    async def _give_up(self) -> None:
-        await self._send(Kind.CANCEL)
-        while self._busy:
-            try:
-                await self._response()
-            except StageFailed:
-                return
-
-    async def _response(self) -> DiarizeResponse:
-        """The next answer to the current recording; not busy any more after the last."""
-        kind, payload = await self._next_frame()
-        if kind == Kind.FAILED:
-            self._busy = False
-            raise StageFailed(Status.FromString(payload))
-        response = DiarizeResponse.FromString(payload)
-        self._busy = not response.HasField("completed")
-        return response
-
-    async def _next_frame(self) -> tuple[Kind, bytes]:
+    async def _read(self) -> None:
+        """Hands each frame to whom it is for, until the process has ended."""
         try:
-            return await frames.read(self._stdout)
+            while True:
+                self._take(await frames.read(self._stdout))
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise await self._lost() from None
+            pass
+        finally:
+            self._kill()
+            exit_code = await self._process.wait()
+            if not self._is_closing:
+                _log.error("worker ended by itself", pid=self.pid, exit_code=exit_code)
+            for exchange in self._exchanges.values():
+                exchange.fail(_lost())
+            self._exchanges.clear()
 
-    async def _send(self, kind: Kind, message: DiarizeRequest | None = None) -> None:
+    def _take(self, frame: Frame) -> None:
+        if frame.kind == Kind.REPORT:
+            self._report(Report.from_bytes(frame.payload))
+            return
+        exchange = self._exchanges.get(frame.recording)
+        if exchange is None:
+            return
+        exchange.take(frame.kind, frame.payload)
+        if exchange.over.is_set():
+            del self._exchanges[frame.recording]
+
+    async def _see_given_up(self, exchange: WorkerExchange) -> None:
         try:
-            self._stdin.write(frames.encode(kind, message))
+            async with asyncio.timeout(self._cancel_grace_seconds):
+                await exchange.over.wait()
+        except TimeoutError:
+            _log.warning("worker killed: it did not give up a recording", pid=self.pid)
+            self._kill()
+
+    def _write(self, kind: Kind, recording: int, message: Message | None = None) -> None:
+        self._stdin.write(frames.encode(kind, recording, message))
+
+    async def _drained(self) -> None:
+        try:
             await self._stdin.drain()
         except ConnectionError:
-            raise await self._lost() from None
+            raise _lost() from None
 
-    async def _lost(self) -> WorkerLost:
-        exit_code = await self._process.wait()
-        _log.error("worker ended by itself", pid=self.pid, exit_code=exit_code)
-        return WorkerLost(
-            "the process that computed this recording ended; send it again, or to another replica"
-        )
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
 
 def worker_command(config: WorkerConfig) -> tuple[str, ...]:
@@ -187,3 +213,31 @@ def worker_environment() -> dict[str, str]:
     instead of 3.4 s where a worker is alone.
     """
     return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+
+
+async def _description(
+    process: asyncio.subprocess.Process, stdout: asyncio.StreamReader
+) -> DescribeDiarizationResponse:
+    """What the process says first. Raises Unavailable."""
+    try:
+        frame = await frames.read(stdout)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        await _end(process)
+        raise Unavailable(
+            "a diarization worker did not start; the service's operator finds the reason in its log"
+        ) from None
+    except BaseException:
+        await _end(process)
+        raise
+    return DescribeDiarizationResponse.FromString(frame.payload)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    # Reads the pipes to their end; wait() alone would hang on what is left in them.
+    await process.communicate()
+
+
+def _lost() -> WorkerLost:
+    return WorkerLost("the process that computed this recording ended; send it again, or to another replica")

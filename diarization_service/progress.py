@@ -1,6 +1,4 @@
-"""How far the pipeline has come, as one number that never falls. Pure."""
-
-from dataclasses import dataclass
+"""How far a recording has come, as one number that never falls. Pure."""
 
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_CLUSTERING,
@@ -13,41 +11,44 @@ from speech.diarization.v1.diarization_pb2 import (
 # A message for every half per cent is plenty for a progress bar.
 LEAST_GAIN = 0.005
 
-
-@dataclass(frozen=True)
-class _Share:
-    step: "DiarizationStep.ValueType"
-    start: float
-    end: float
-
-
-# By the names under which pyannote.audio calls its hook, each step's part of the whole work. Measured on two CPU cores
-# over 30 s; clustering grows faster than the recording.
-_SHARES = {
-    "segmentation": _Share(DIARIZATION_STEP_SEGMENTATION, 0.0, 0.1),
-    "speaker_counting": _Share(DIARIZATION_STEP_EMBEDDING, 0.1, 0.1),
-    "embeddings": _Share(DIARIZATION_STEP_EMBEDDING, 0.1, 0.95),
-    "discrete_diarization": _Share(DIARIZATION_STEP_CLUSTERING, 0.95, 1.0),
-}
+# Each network's part of the whole work, measured on two CPU cores over 30 s. The rest is clustering's, which grows faster
+# than the recording.
+_SEGMENTATION, _EMBEDDING = 0.1, 0.85
 
 
 class ProgressMeter:
-    """Turns the hook's calls for one recording into progress worth telling."""
+    """Turns one recording's counts into progress worth telling."""
 
     def __init__(self) -> None:
         self._told = DiarizationProgress(fraction=-1.0)
 
-    def advance(self, step: str, completed: int | None, total: int | None) -> DiarizationProgress | None:
-        """Progress after `completed` of `total` parts of a step (None: all of it), or None where little is new.
+    def advance(
+        self, *, windows: int | None, segmented: int, embedded: int, answered: bool
+    ) -> DiarizationProgress | None:
+        """Progress where so many windows are segmented and embedded, or None where little is new.
 
-        Steps that no share is known for change nothing.
+        `windows` is how many there are in all; None while audio arrives. `answered` tells whether clustering is done.
         """
-        share = _SHARES.get(step)
-        if share is None:
+        step = max(self._told.step, _step(windows, segmented, embedded, answered=answered))
+        fraction = max(self._told.fraction, _fraction(windows, segmented, embedded, answered=answered))
+        if step == self._told.step and not answered and fraction - self._told.fraction < LEAST_GAIN:
             return None
-        done = 1.0 if completed is None or not total else min(1.0, completed / total)
-        fraction = max(self._told.fraction, share.start + done * (share.end - share.start))
-        if share.step == self._told.step and fraction - self._told.fraction < LEAST_GAIN:
-            return None
-        self._told = DiarizationProgress(step=share.step, fraction=fraction)
+        self._told = DiarizationProgress(step=step, fraction=fraction)
         return self._told
+
+
+def _step(
+    windows: int | None, segmented: int, embedded: int, *, answered: bool
+) -> "DiarizationStep.ValueType":
+    if answered or embedded == windows:
+        return DIARIZATION_STEP_CLUSTERING
+    return DIARIZATION_STEP_EMBEDDING if segmented > embedded else DIARIZATION_STEP_SEGMENTATION
+
+
+def _fraction(windows: int | None, segmented: int, embedded: int, *, answered: bool) -> float:
+    if answered:
+        return 1.0
+    if windows is None:
+        return 0.0
+    done = (_SEGMENTATION * segmented + _EMBEDDING * embedded) / windows if windows else 1.0
+    return min(_SEGMENTATION + _EMBEDDING, done)

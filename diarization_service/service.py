@@ -1,12 +1,15 @@
 """What the server runs: loads the workers and offers the servicer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
+from prometheus_client import CollectorRegistry
 
 from diarization_service.config import Config, WorkerConfig
-from diarization_service.pool import WorkerPool
+from diarization_service.metrics import DiarizationMetrics
+from diarization_service.pool import Spawn, WorkerPool
 from diarization_service.process import Worker, WorkerProcess, worker_command, worker_environment
 from diarization_service.servicer import DiarizationServicer
 from serving.limits import service_limits
@@ -16,33 +19,38 @@ from speech.audio.v1.audio_pb2 import ModelInfo
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
 from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
 
-Spawn = Callable[[], Awaitable[Worker]]
 Models = Callable[[], Sequence[ModelInfo]]
 
 
 class DiarizationService:
-    """`spawn` starts a worker; `models` says what it was given to load."""
+    """`spawn` starts the worker of a number; `models` says what it was given to load."""
 
     names = ("speech.diarization.v1.SpeakerDiarization",)
 
-    def __init__(self, config: Config, *, spawn: Spawn, models: Models) -> None:
+    def __init__(self, config: Config, *, spawn: Spawn, models: Models, metrics: DiarizationMetrics) -> None:
         self._config = config
         self._models = models
-        self._pool = WorkerPool(spawn, size=config.workers, cancel_grace_seconds=config.cancel_grace_seconds)
-        self._servicer = DiarizationServicer(config, self._pool)
+        self._pool = WorkerPool(spawn, metrics, size=len(config.devices), recordings=config.recordings)
+        self._servicer = DiarizationServicer(config, self._pool, metrics)
 
     @classmethod
-    def of(cls, config: Config, store: ModelStore) -> "DiarizationService":
-        """The service as it is deployed: its workers are processes, its models come from `store`."""
+    def of(cls, config: Config, store: ModelStore, registry: CollectorRegistry) -> "DiarizationService":
+        """The service as it is deployed: its workers are processes, its models come from `store`, its metrics go to `registry`."""
         roles = {SEGMENTATION.name: config.segmentation_model, EMBEDDING.name: config.embedding_model}
+        metrics = DiarizationMetrics(registry)
 
-        async def spawn() -> Worker:
-            command = worker_command(worker_config(config, store))
-            return await WorkerProcess.start(*command, environment=worker_environment())
+        async def spawn(number: int) -> Worker:
+            return await WorkerProcess.start(
+                *worker_command(worker_config(config, store, config.devices[number])),
+                environment=worker_environment(),
+                cancel_grace_seconds=config.cancel_grace_seconds,
+                report=partial(metrics.reported, number),
+            )
 
         return cls(
             config,
             spawn=spawn,
+            metrics=metrics,
             models=lambda: [store.info(name, role=role) for role, name in roles.items()],
         )
 
@@ -59,12 +67,12 @@ class DiarizationService:
         await self._pool.close()
 
 
-def worker_config(config: Config, store: ModelStore) -> WorkerConfig:
-    """Raises ModelUnavailable."""
+def worker_config(config: Config, store: ModelStore, device: str) -> WorkerConfig:
+    """What a worker on this device is started with. Raises ModelUnavailable."""
     return WorkerConfig(
         segmentation=str(store.path(config.segmentation_model)),
         embedding=str(store.path(config.embedding_model)),
-        device=config.device,
+        device=device,
         mode=config.mode,
         precision=config.precision,
         threads=config.threads,

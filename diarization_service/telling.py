@@ -1,4 +1,4 @@
-"""How a caller hears of a recording's progress, also where there is none."""
+"""How a caller hears of a recording, also where nothing is new."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ Send = Callable[[DiarizeResponse], Awaitable[None]]
 
 
 class Teller:
-    """Sends progress, and the last one again where nothing was new for `interval` seconds.
+    """Sends responses, and the last progress again where nothing was new for `interval` seconds.
 
     A caller tells a service that waits or computes for long from one that hangs by this.
     """
@@ -30,6 +30,12 @@ class Teller:
         async with self._sending:
             self._last = progress
             await self._send(progress)
+            self._told = time.monotonic()
+
+    async def say(self, response: DiarizeResponse) -> None:
+        """What is not to be repeated. Waits while the caller does not read."""
+        async with self._sending:
+            await self._send(response)
             self._told = time.monotonic()
 
     async def during(self, work: Awaitable[ResultT]) -> ResultT:

@@ -1,17 +1,21 @@
 """Turns, and how tracks become turns. Pure.
 
-A track is (start, end, label): seconds from the start of the recording, and whatever name the clustering gave the
-speaker. Turns lie on the 16 kHz sample grid and inside the recording, are in order of time, and carry labels in order of
+A track is (start, end, label) or (start, end, label, confidence): seconds from the start of the recording, whatever name the
+clustering gave the speaker, and what the turn is to say of its confidence. Turns lie on the 16 kHz sample grid and inside the recording, are in order of time, and carry labels in order of
 first appearance.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from serving.times import SAMPLE_RATE
 
-Track = tuple[float, float, Hashable]
+Track = tuple[float, float, Hashable] | tuple[float, float, Hashable, float | None]
 
 
 @dataclass(frozen=True)
@@ -75,44 +79,72 @@ class Diarization:
         return total
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
+    """A track on the sample grid, its speaker not named yet."""
+
     start: int
     end: int
     label: Hashable
+    confidence: float | None
+
+    def turn(self, speaker: str) -> Turn:
+        return Turn(self.start, self.end, speaker, self.confidence)
 
 
-def diarization(tracks: Iterable[Track], exclusive_tracks: Iterable[Track], samples: int) -> Diarization:
+def diarization(
+    tracks: Iterable[Track],
+    exclusive_tracks: Iterable[Track],
+    samples: int,
+    voices: Mapping[Any, npt.NDArray[np.float32]] = MappingProxyType({}),
+) -> Diarization:
     """Diarization of a recording of `samples` samples.
 
     `exclusive_tracks` must not overlap each other; both use the same labels. What lies outside the recording (the pipeline
-    pads its last window) is cut off, and what is shorter than a sample is dropped.
+    pads its last window) is cut off, and what is shorter than a sample is dropped. `voices` holds embeddings by label, of
+    any length.
     """
-    spans = sorted(_on_grid(tracks, samples), key=_by_time)
-    exclusive_spans = sorted(_on_grid(exclusive_tracks, samples), key=_by_time)
+    spans, exclusive_spans = _spans(tracks, samples), _spans(exclusive_tracks, samples)
     names = _names([*spans, *exclusive_spans])
     return Diarization(
-        turns=tuple(Turn(span.start, span.end, names[span.label]) for span in spans),
-        exclusive=tuple(Turn(span.start, span.end, names[span.label]) for span in exclusive_spans),
+        turns=tuple(span.turn(names[span.label]) for span in spans),
+        exclusive=tuple(span.turn(names[span.label]) for span in exclusive_spans),
         speakers=tuple(names.values()),
         samples=samples,
+        embeddings={names[label]: _direction(voice) for label, voice in voices.items() if label in names},
     )
 
 
-def _on_grid(tracks: Iterable[Track], samples: int) -> Iterator[_Span]:
-    for start, end, label in tracks:
-        span = _Span(max(0, round(start * SAMPLE_RATE)), min(samples, round(end * SAMPLE_RATE)), label)
-        if span.start < span.end:
-            yield span
+def on_grid(track: Track, samples: int) -> Span | None:
+    """The track within a recording of `samples` samples; None where nothing of it is left."""
+    start, end, label, *confidence = track
+    first, last = max(0, round(start * SAMPLE_RATE)), min(samples, round(end * SAMPLE_RATE))
+    return Span(first, last, label, *(confidence or [None])) if first < last else None
 
 
-def _by_time(span: _Span) -> tuple[int, int]:
+def speaker_name(number: int) -> str:
+    """A label as the contract says it."""
+    return f"SPEAKER_{number:02d}"
+
+
+def _spans(tracks: Iterable[Track], samples: int) -> list[Span]:
+    """In order of time."""
+    spans = (on_grid(track, samples) for track in tracks)
+    return sorted((span for span in spans if span), key=_by_time)
+
+
+def _by_time(span: Span) -> tuple[int, int]:
     return span.start, span.end
 
 
-def _names(spans: Iterable[_Span]) -> dict[Hashable, str]:
+def _names(spans: Iterable[Span]) -> dict[Hashable, str]:
     """A name for each label, in order of first appearance."""
     labels = dict.fromkeys(span.label for span in spans)
-    return {label: f"SPEAKER_{index:02d}" for index, label in enumerate(labels)}
+    return {label: speaker_name(index) for index, label in enumerate(labels)}
+
+
+def _direction(voice: npt.NDArray[np.float32]) -> list[float]:
+    directions: list[float] = (voice / np.linalg.norm(voice)).tolist()
+    return directions
 
 
 def _overlaps(turns: Iterable[Turn]) -> Iterator[tuple[int, int]]:

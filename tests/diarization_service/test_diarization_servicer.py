@@ -1,14 +1,16 @@
-"""The contract through a real socket; the workers are fakes in this process."""
+"""The contract through a real socket; the workers are fakes in this process, or real ones with networks that are not."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 from google.rpc.status_pb2 import Status
+from prometheus_client import CollectorRegistry
 
+from diarization_service.metrics import DiarizationMetrics
 from diarization_service.pool import WorkerPool
 from diarization_service.servicer import DiarizationServicer
 from serving.errors import StageFailed, Unavailable
@@ -22,6 +24,7 @@ from speech.diarization.v1.diarization_pb2 import (
     DiarizationProgress,
     DiarizeRequest,
     DiarizeResponse,
+    SpeakerVoice,
 )
 from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
 from support.audio import signal, to_s16, wav
@@ -35,8 +38,10 @@ from support.diarization import (
     end,
     limits,
     served,
+    serving_with,
     upload,
 )
+from support.waiting import until
 
 ONE_SECOND = to_s16(signal(1.0, 16_000))
 CONTAINER = AudioFormat(container=ContainerFormat())
@@ -65,8 +70,9 @@ class Impatient:
     names = ("speech.diarization.v1.SpeakerDiarization",)
 
     def __init__(self, script: Script) -> None:
-        self._pool = WorkerPool(lambda: asyncio.sleep(0, FakeWorker(script)))
-        self._servicer = DiarizationServicer(limits(), self._pool, repeat_interval=0.1)
+        metrics = DiarizationMetrics(CollectorRegistry())
+        self._pool = WorkerPool(lambda _: asyncio.sleep(0, FakeWorker(script)), metrics, recordings=2)
+        self._servicer = DiarizationServicer(limits(), self._pool, metrics, repeat_interval=0.1)
 
     def register(self, server: grpc.aio.Server) -> None:
         add_SpeakerDiarizationServicer_to_server(self._servicer, server)
@@ -93,12 +99,13 @@ async def test_a_recording_is_answered_in_the_contracts_order() -> None:
     async with served(worker) as caller:
         responses = await caller.all(*upload(ONE_SECOND, request_id="interview 7"))
     kinds = [response.WhichOneof("message") for response in responses]
-    assert kinds == ["started", "progress", "progress", "turns", "completed"]
-    started, waiting, working, _, completed = responses
+    assert kinds == ["started", "progress", "progress", "progress", "turns", "completed"]
+    started, waiting, received, working, _, completed = responses
     assert started.started.request_id == "interview 7"
     assert [model.name for model in started.started.models] == ["fake-segmentation", "fake-embedding"]
     assert (waiting.progress.step, waiting.progress.fraction) == (DIARIZATION_STEP_WAITING, 0)
-    assert seconds(waiting.progress.received) == seconds(working.progress.received) == 1
+    assert seconds(waiting.progress.received) == 0
+    assert seconds(received.progress.received) == seconds(working.progress.received) == 1
     wall = seconds(completed.completed.timing.wall_duration)
     assert 0 < wall < 20
     assert completed.completed.timing.real_time_factor == pytest.approx(wall)
@@ -150,24 +157,26 @@ async def test_what_has_been_received_is_told_while_the_upload_runs() -> None:
 
 
 async def test_who_waits_for_long_hears_that_it_goes_on() -> None:
-    """In line, and while a worker that says nothing computes."""
+    """Also while a worker computes that says nothing, and while the caller itself sends nothing."""
 
     async def slowly(pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
         yield DiarizeResponse(progress=DiarizationProgress(fraction=0.4))
         await asyncio.sleep(0.5)
         yield DiarizeResponse(completed=DiarizationCompleted())
 
+    async def late() -> AsyncGenerator[DiarizeRequest, None]:
+        yield config()
+        yield chunk(ONE_SECOND)
+        await asyncio.sleep(0.5)
+        yield end()
+
     async with running(Impatient(slowly), limits()) as server, Caller.of(server.address) as caller:
         await server.wait_serving()
-        first, second = await asyncio.gather(*(caller.all(*upload(ONE_SECOND)) for _ in range(2)))
-    for responses in (first, second):
-        assert responses[-1].HasField("completed")
-        assert [response.progress.fraction for response in responses].count(0.4) >= 3
-    waited = [
-        sum(response.progress.step == DIARIZATION_STEP_WAITING for response in responses)
-        for responses in (first, second)
-    ]
-    assert max(waited) >= 4
+        responses = [response async for response in caller.stub.Diarize(late())]
+    assert responses[-1].HasField("completed")
+    assert [response.progress.fraction for response in responses].count(0.4) >= 3
+    waited = sum(response.progress.step == DIARIZATION_STEP_WAITING for response in responses)
+    assert waited >= 4
 
 
 @pytest.mark.parametrize(
@@ -205,13 +214,14 @@ async def test_impossible_hints_are_refused_before_any_audio(speakers: dict[str,
         (upload(ONE_SECOND * 3), code_pb2.OUT_OF_RANGE, "audio"),
     ],
 )
-async def test_bad_uploads_are_refused_and_no_worker_sees_them(
+async def test_bad_uploads_are_refused_and_given_up_by_whoever_began_with_them(
     requests: list[DiarizeRequest], code: int, field: str
 ) -> None:
     worker = FakeWorker()
     async with served(worker, config=limits(max_audio_seconds=2.0)) as caller:
         status = await caller.refused(*requests)
-        assert not worker.configs
+        assert not worker.received
+        assert worker.given_up.qsize() == len(worker.configs)
         assert (await caller.all(*upload(ONE_SECOND)))[-1].HasField("completed")
     assert (status.code, violations(status)) == (code, [field])
 
@@ -225,39 +235,53 @@ async def test_a_caller_who_cancels_ends_the_work() -> None:
                 await anext(responses)
         async with asyncio.timeout(5):
             await endless.left.wait()
-            assert await worker.settled.get() == limits().cancel_grace_seconds
+            await worker.given_up.get()
 
 
-async def test_a_caller_who_cancels_while_waiting_leaves_the_line() -> None:
+async def test_a_caller_who_cancels_during_the_upload_ends_it() -> None:
+    worker = FakeWorker()
+    async with served(worker) as caller:
+        async with aclosing(caller.diarize(config(), chunk(ONE_SECOND))) as responses:
+            await anext(responses)
+            await until(lambda: worker.configs)
+        async with asyncio.timeout(5):
+            await worker.given_up.get()
+
+
+async def test_places_are_shared_and_who_finds_none_is_told_when_to_try_again() -> None:
     endless = Endless()
-    worker = FakeWorker(endless)
-    async with served(worker) as caller, aclosing(caller.diarize(*upload(ONE_SECOND))) as first:
-        while not endless.begun.is_set():
-            await anext(first)
-        async with aclosing(caller.diarize(*upload(ONE_SECOND))) as second:
-            for _ in range(2):
-                await anext(second)
-        await asyncio.sleep(0.1)
-        assert len(worker.configs) == 1
+    first, second = FakeWorker(endless), FakeWorker(endless)
+    async with served(first, second, config=limits(recordings=2)) as caller, AsyncExitStack() as calls:
+        for _ in range(4):
+            call = await calls.enter_async_context(aclosing(caller.diarize(*upload(ONE_SECOND))))
+            while not (await anext(call)).progress.fraction:
+                pass
+        assert (len(first.configs), len(second.configs)) == (2, 2)
+        status = await caller.refused(*upload(ONE_SECOND))
+    assert status.code == code_pb2.RESOURCE_EXHAUSTED
+    (retry,) = [detail for detail in status.details if detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR)]
+    assert retry.ByteSize()
 
 
-async def test_several_recordings_are_in_flight_and_one_is_computed_at_a_time() -> None:
-    at_once = 0
-    peak = 0
+async def test_a_recording_waits_for_the_worker_in_place_of_a_lost_one() -> None:
+    lost, replacement = FakeWorker(), FakeWorker()
+    spare = iter([lost, replacement])
+    may_start = asyncio.Event()
+    may_start.set()
 
-    async def counted(pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
-        nonlocal at_once, peak
-        at_once += 1
-        peak = max(peak, at_once)
-        await asyncio.sleep(0.02)
-        at_once -= 1
-        async for answer in answered(pcm):
-            yield answer
+    async def spawn(number: int) -> FakeWorker:
+        await may_start.wait()
+        return next(spare)
 
-    async with served(FakeWorker(counted)) as caller:
-        answers = await asyncio.gather(*(caller.all(*upload(ONE_SECOND)) for _ in range(5)))
-    assert all(responses[-1].HasField("completed") for responses in answers)
-    assert peak == 1
+    async with serving_with(spawn, limits()) as caller:
+        may_start.clear()
+        lost.lose()
+        async with aclosing(caller.diarize(*upload(ONE_SECOND))) as responses:
+            assert (await anext(responses)).HasField("started")
+            may_start.set()
+            rest = [response async for response in responses]
+    assert rest[-1].HasField("completed")
+    assert replacement.received == [ONE_SECOND]
 
 
 @pytest.mark.parametrize(
@@ -292,6 +316,37 @@ async def test_describes_models_engine_and_limits() -> None:
         ("segmentation", "fake-segmentation", "fake 1", "cpu"),
         ("embedding", "fake-embedding", "fake 1", "cpu"),
     ]
-    assert not described.early_turns
+    assert (described.early_turns, described.mode) == (True, "exact")
     assert seconds(described.limits.max_audio_duration) == 90
     assert described.limits.max_concurrent_streams == 3
+
+
+async def test_voices_name_the_model_that_made_them() -> None:
+    async def voiced(pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
+        yield DiarizeResponse(completed=DiarizationCompleted(voices=[SpeakerVoice(label="SPEAKER_00")]))
+
+    worker = FakeWorker(voiced)
+    async with served(worker) as caller:
+        wish = config()
+        wish.config.speaker_embeddings = True
+        responses = await caller.all(wish, chunk(ONE_SECOND), end())
+    assert worker.configs[0].speaker_embeddings
+    assert responses[-1].completed.voices[0].model_fingerprint == "f" * 64
+
+
+async def test_what_is_counted() -> None:
+    registry = CollectorRegistry()
+    worker = FakeWorker()
+
+    async def spawn(number: int) -> FakeWorker:
+        return worker
+
+    async with serving_with(spawn, limits(recordings=1), registry) as caller:
+        endless = aclosing(caller.diarize(config(), chunk(ONE_SECOND)))
+        async with endless as responses:
+            await anext(responses)
+            assert registry.get_sample_value("duoscribe_diarization_recordings") == 1
+            await caller.refused(*upload(ONE_SECOND))
+        await until(lambda: not registry.get_sample_value("duoscribe_diarization_recordings"))
+        await caller.all(*upload(ONE_SECOND))
+    assert registry.get_sample_value("duoscribe_diarization_refused_recordings_total") == 1

@@ -1,14 +1,17 @@
-"""Workers are lent in turn, come back, and are replaced when they do not."""
+"""Places at workers are taken evenly and refused when there are none; lost workers are replaced."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from diarization_service.metrics import DiarizationMetrics
 from diarization_service.pool import WorkerPool
-from serving.errors import ModelUnavailable, Unavailable
+from serving.errors import ModelUnavailable, Overloaded, Unavailable
 from support.diarization import FakeWorker
+from support.waiting import until
 
 
 class Spawner:
@@ -16,96 +19,84 @@ class Spawner:
 
     def __init__(self) -> None:
         self.made: list[FakeWorker] = []
+        self.numbers: list[int] = []
         self.failures = 0
         self.error: Exception = Unavailable("no memory left")
 
-    async def __call__(self) -> FakeWorker:
+    async def __call__(self, number: int) -> FakeWorker:
         await asyncio.sleep(0)
         if self.failures:
             self.failures -= 1
             raise self.error
+        self.numbers.append(number)
         self.made.append(FakeWorker())
         return self.made[-1]
 
 
+def pool_of(spawner: Spawner, size: int = 1, recordings: int = 1) -> WorkerPool:
+    return WorkerPool(spawner, DiarizationMetrics(CollectorRegistry()), size=size, recordings=recordings)
+
+
 @asynccontextmanager
-async def started(spawner: Spawner, size: int = 1) -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(spawner, size=size, cancel_grace_seconds=0.5)
+async def started(spawner: Spawner, size: int = 1, recordings: int = 1) -> AsyncIterator[WorkerPool]:
+    pool = pool_of(spawner, size, recordings)
     await pool.start()
     yield pool
     await pool.close()
 
 
-async def test_recordings_are_served_first_come_first_served() -> None:
-    served = list[int]()
-
-    async def use(pool: WorkerPool, number: int) -> None:
-        async with pool.worker():
-            served.append(number)
-            await asyncio.sleep(0.001)
-
-    async with started(Spawner()) as pool:
-        await asyncio.gather(*(use(pool, number) for number in range(20)))
-    assert served == list(range(20))
+async def test_recordings_go_to_the_worker_that_has_fewest() -> None:
+    async with started(Spawner(), size=3, recordings=2) as pool:
+        with ExitStack() as places:
+            numbers = [places.enter_context(pool.place()).number for _ in range(6)]
+        assert sorted(numbers[:3]) == sorted(numbers[3:]) == [0, 1, 2]
 
 
-async def test_no_more_recordings_at_once_than_workers_and_no_fewer() -> None:
-    busy = 0
-    peak = 0
-
-    async def use(pool: WorkerPool) -> None:
-        nonlocal busy, peak
-        async with pool.worker():
-            busy += 1
-            peak = max(peak, busy)
-            await asyncio.sleep(0.005)
-            busy -= 1
-
+async def test_a_place_that_was_left_is_the_next_one_taken() -> None:
     async with started(Spawner(), size=3) as pool:
-        await asyncio.gather(*(use(pool) for _ in range(12)))
-    assert peak == 3
+        with pool.place(), ExitStack() as second:
+            left = second.enter_context(pool.place()).number
+            with pool.place():
+                second.close()
+                with pool.place() as again:
+                    assert again.number == left
 
 
-async def test_who_stops_waiting_takes_no_worker_away() -> None:
-    async with started(Spawner()) as pool:
-        async with pool.worker():
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.01), pool.worker():
-                    pass
-        async with asyncio.timeout(1), pool.worker() as worker:
-            assert worker.usable
-
-
-async def test_a_worker_is_settled_after_every_recording_even_a_failed_one() -> None:
-    spawner = Spawner()
-    async with started(spawner) as pool:
-        with pytest.raises(ZeroDivisionError):
-            async with pool.worker():
-                raise ZeroDivisionError
-        async with pool.worker():
+async def test_a_full_house_is_told_at_once_and_when_to_try_again() -> None:
+    async with started(Spawner(), size=2, recordings=2) as pool, _full(pool, 4):
+        with pytest.raises(Overloaded, match="all 4 places") as refusal, pool.place():
             pass
-        async with pool.worker():
-            assert spawner.made[0].settled.qsize() == 2
-            assert spawner.made[0].settled.get_nowait() == 0.5
+        assert refusal.value.retry_after > 0
 
 
-async def test_a_lost_worker_is_replaced_and_closed() -> None:
+@asynccontextmanager
+async def _full(pool: WorkerPool, places: int) -> AsyncIterator[None]:
+    with ExitStack() as taken:
+        for _ in range(places):
+            taken.enter_context(pool.place())
+        yield
+
+
+async def test_a_lost_worker_is_replaced_at_once_in_its_place() -> None:
     spawner = Spawner()
-    async with started(spawner) as pool:
-        async with pool.worker():
-            spawner.made[0].usable = False
-        async with pool.worker() as worker:
-            assert worker is spawner.made[1]
-        assert spawner.made[0].closed
-    assert len(spawner.made) == 2
+    async with started(spawner, size=2) as pool:
+        spawner.made[1].lose()
+        await until(lambda: len(spawner.made) == 3)
+        assert spawner.numbers == [0, 1, 1]
+        with pool.place() as first, pool.place() as second:
+            assert {id(await slot.worker()) for slot in (first, second)} == {
+                id(spawner.made[0]),
+                id(spawner.made[2]),
+            }
 
 
-async def test_a_worker_that_was_lost_while_idle_is_replaced_when_it_is_needed() -> None:
+async def test_while_a_worker_is_replaced_recordings_go_to_the_others_and_wait_where_there_are_none() -> None:
     spawner = Spawner()
-    async with started(spawner) as pool:
-        spawner.made[0].usable = False
-        async with pool.worker() as worker:
-            assert worker is spawner.made[1]
+    async with started(spawner, size=2, recordings=2) as pool:
+        spawner.made[0].lose()
+        with pool.place() as first, pool.place() as second, pool.place() as third:
+            assert [first.number, second.number, third.number] == [1, 1, 0]
+            assert (await third.worker()).usable
 
 
 @pytest.mark.parametrize(
@@ -123,31 +114,42 @@ async def test_where_none_can_be_had_the_recording_is_told_and_the_next_one_trie
     spawner = Spawner()
     spawner.error = error
     async with started(spawner) as pool:
-        async with pool.worker():
-            spawner.made[0].usable = False
-            spawner.failures = 2  # in the background, then for the next recording
-        with pytest.raises(type(error), match="no memory left"):
-            async with asyncio.timeout(5), pool.worker():
-                pass
-        async with asyncio.timeout(5), pool.worker() as worker:
-            assert worker is spawner.made[1]
+        spawner.failures = 2  # in the background, then for the next recording
+        spawner.made[0].lose()
+        await until(lambda: spawner.failures == 1)
+        with pool.place() as slot:
+            with pytest.raises(type(error), match="no memory left"):
+                await slot.worker()
+            assert await slot.worker() is spawner.made[1]
+
+
+async def test_who_stops_waiting_for_a_replacement_leaves_it_to_the_others() -> None:
+    spawner = Spawner()
+    async with started(spawner, recordings=2) as pool:
+        spawner.made[0].lose()
+        with pool.place() as slot:
+            impatient = asyncio.create_task(slot.worker())
+            patient = asyncio.create_task(slot.worker())
+            await asyncio.sleep(0)
+            impatient.cancel()
+            assert await patient is spawner.made[1]
 
 
 async def test_a_pool_whose_worker_does_not_come_up_does_not_start() -> None:
     spawner = Spawner()
     spawner.failures = 1
-    pool = WorkerPool(spawner, size=2)
+    pool = pool_of(spawner, size=2)
     with pytest.raises(Unavailable):
         await pool.start()
     await pool.close()
-    assert all(worker.closed for worker in spawner.made)
+    assert not any(worker.usable for worker in spawner.made)
 
 
-async def test_closing_ends_workers_that_are_lent() -> None:
+async def test_closing_ends_workers_that_are_at_work() -> None:
     spawner = Spawner()
-    pool = WorkerPool(spawner, size=2)
+    pool = pool_of(spawner, size=2)
     await pool.start()
-    async with pool.worker():
+    with pool.place():
         await pool.close()
-        assert all(worker.closed for worker in spawner.made)
+        assert not any(worker.usable for worker in spawner.made)
     await pool.close()

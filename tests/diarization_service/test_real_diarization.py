@@ -7,7 +7,7 @@ import asyncio
 import functools
 import importlib.util
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,17 +15,18 @@ import grpc
 import psutil
 import pytest
 
+from diarization_service.turns import Known, Turn
 from serving.times import seconds
 from speech.audio.v1.audio_pb2 import AudioFormat, ContainerFormat
 from speech.diarization.v1.diarization_pb2 import (
     DIARIZATION_STEP_EMBEDDING,
     DescribeDiarizationRequest,
     DiarizeResponse,
-    TurnsUpdate,
 )
 from support.diarization import Caller, upload
 from support.health import health_waits, most
 from support.processes import ServiceProcess
+from support.turns import Applied
 
 pytestmark = pytest.mark.models
 
@@ -90,15 +91,23 @@ async def until_embedding(responses: AsyncIterator[DiarizeResponse]) -> None:
             return
 
 
-def error_rate(update: TurnsUpdate) -> float:
+def known_from(responses: Iterable[DiarizeResponse]) -> Known:
+    """What all updates add up to."""
+    applied = Applied()
+    for response in responses:
+        applied.take_any(response)
+    return applied.known
+
+
+def error_rate(turns: Iterable[Turn]) -> float:
     """Diarization error rate against the reference: no collar, overlaps count."""
     from pyannote.core import Annotation, Segment, Timeline  # noqa: PLC0415  slow to load
     from pyannote.database.util import load_rttm  # noqa: PLC0415  slow to load
     from pyannote.metrics.diarization import DiarizationErrorRate  # noqa: PLC0415  slow to load
 
     found = Annotation()
-    for index, turn in enumerate(update.turns):
-        found[Segment(seconds(turn.span.start), seconds(turn.span.end)), index] = turn.speaker
+    for index, turn in enumerate(turns):
+        found[Segment(turn.start / 16_000, turn.end / 16_000), index] = turn.speaker
     reference = load_rttm(sample_folder() / "sample.rttm")["sample"]
     return float(DiarizationErrorRate()(reference, found, uem=Timeline([Segment(0, 30)])))
 
@@ -112,16 +121,37 @@ async def test_finds_both_speakers_unaided_while_health_answers(caller: Caller) 
     assert len(waits) > 20
     assert most(waits) < 0.1
 
-    turns, completed = responses[-2].turns, responses[-1].completed
+    known, completed = known_from(responses), responses[-1].completed
     assert list(completed.speakers) == ["SPEAKER_00", "SPEAKER_01"]
-    assert error_rate(turns) <= 0.08  # measured: 0.052
-    assert turns.exclusive_turns
-    assert seconds(turns.horizon) == seconds(turns.final_horizon) == 30
+    assert error_rate(known.turns) <= 0.08  # measured: 0.052
+    assert known.exclusive
+    assert known.horizon == known.final_horizon == 30 * 16_000
+    assert all(turn.confidence for turn in known.turns)
     assert seconds(completed.timing.audio_duration) == 30
     assert 0 < seconds(completed.timing.compute_duration) <= seconds(completed.timing.wall_duration)
     fractions = [response.progress.fraction for response in responses if response.HasField("progress")]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0, 1)
+
+
+async def test_says_who_speaks_while_audio_arrives(caller: Caller) -> None:
+    """The last third of the audio is sent only once it was said who speaks in the first."""
+    audio, cut = excerpt(0, 30), 2 * 16_000 * 20
+    applied = Applied()
+    call = caller.stub.Diarize()
+    for request in upload(audio[:cut])[:-1]:
+        await call.write(request)
+    while applied.known.horizon < 12 * 16_000:
+        applied.take_any(await call.read())
+    early = applied.known
+    for request in upload(audio[cut:])[1:]:
+        await call.write(request)
+    await call.done_writing()
+    while (response := await call.read()) is not grpc.aio.EOF:
+        applied.take_any(response)
+    assert early.turns
+    assert early.final_horizon == 0
+    assert applied.known == known_from(await caller.all(*upload(audio)))
 
 
 async def test_hints_are_honoured(caller: Caller) -> None:
@@ -141,7 +171,7 @@ async def test_silence_is_answered_with_no_speakers(caller: Caller, samples: int
     responses = await caller.all(*upload(bytes(2 * samples), exact=2))
     assert responses[-1].completed.turns == 0
     assert not responses[-1].completed.speakers
-    assert seconds(responses[-2].turns.horizon) == samples / 16_000
+    assert known_from(responses).final_horizon == samples
 
 
 async def test_a_cancelled_recording_stops_after_a_window_and_the_worker_takes_the_next(
@@ -191,6 +221,6 @@ def test_the_service_process_does_not_hold_torch(service: ServiceProcess) -> Non
 
 def test_libraries_write_no_warnings_to_the_log(service: ServiceProcess) -> None:
     log = service.log.read_text()
-    assert "pipeline loaded" in log
+    assert "networks loaded" in log
     assert "Warning" not in log
     assert "torchcodec" not in log

@@ -8,8 +8,12 @@ from typing import Any
 
 import grpc
 from google.rpc.status_pb2 import Status
+from prometheus_client import CollectorRegistry
 
 from diarization_service.config import Config
+from diarization_service.metrics import DiarizationMetrics
+from diarization_service.pool import Spawn
+from diarization_service.process import Worker
 from diarization_service.service import DiarizationService
 from serving.calls import responses
 from serving.server import running
@@ -45,38 +49,71 @@ async def answered(pcm: bytes) -> AsyncGenerator[DiarizeResponse, None]:
 
 
 class FakeWorker:
-    """A worker in this process; `script` answers a recording's bytes."""
+    """A worker in this process; `script` answers a recording's bytes once all of them are there."""
 
     def __init__(self, script: Script = answered) -> None:
-        self.usable = True
-        self.closed = False
-        self.settled: asyncio.Queue[float] = asyncio.Queue()
         self.configs: list[DiarizationConfig] = []
         self.received: list[bytes] = []
+        """By recordings that were sent whole."""
+        self.given_up: asyncio.Queue[DiarizationConfig] = asyncio.Queue()
         self._script = script
+        self._lost = asyncio.Event()
 
     @property
     def description(self) -> DescribeDiarizationResponse:
         models = [
             ModelInfo(role=role, engine="fake 1", provider="cpu") for role in ("segmentation", "embedding")
         ]
-        return DescribeDiarizationResponse(models=models)
+        return DescribeDiarizationResponse(models=models, early_turns=True, mode="exact")
 
-    async def diarize(
-        self, config: DiarizationConfig, audio: AsyncIterator[bytes]
-    ) -> AsyncGenerator[DiarizeResponse, None]:
+    @property
+    def usable(self) -> bool:
+        return not self._lost.is_set()
+
+    @asynccontextmanager
+    async def recording(self, config: DiarizationConfig) -> AsyncIterator["FakeExchange"]:
         self.configs.append(config)
-        self.received.append(b"".join([piece async for piece in audio]))
-        async with aclosing(self._script(self.received[-1])) as answers:
-            async for answer in answers:
-                yield answer
+        exchange = FakeExchange(self._script, self.received)
+        try:
+            yield exchange
+        finally:
+            if not exchange.is_over:
+                self.given_up.put_nowait(config)
 
-    async def settle(self, grace_seconds: float) -> None:
-        self.settled.put_nowait(grace_seconds)
+    async def ended(self) -> None:
+        await self._lost.wait()
+
+    def lose(self) -> None:
+        """As where the process is killed."""
+        self._lost.set()
 
     async def close(self) -> None:
-        self.closed = True
-        self.usable = False
+        self._lost.set()
+
+
+class FakeExchange:
+    """One recording's, at a fake worker."""
+
+    def __init__(self, script: Script, received: list[bytes]) -> None:
+        self.is_over = False
+        self._script = script
+        self._received = received
+        self._audio = bytearray()
+        self._whole = asyncio.Event()
+
+    async def send(self, pcm: bytes) -> None:
+        self._audio += pcm
+
+    async def end(self) -> None:
+        self._received.append(bytes(self._audio))
+        self._whole.set()
+
+    async def responses(self) -> AsyncIterator[DiarizeResponse]:
+        await self._whole.wait()
+        async with aclosing(self._script(bytes(self._audio))) as answers:
+            async for answer in answers:
+                self.is_over = answer.HasField("completed")
+                yield answer
 
 
 def of_role(role: str) -> ModelInfo:
@@ -87,15 +124,27 @@ def of_role(role: str) -> ModelInfo:
 async def served(*workers: FakeWorker, config: Config | None = None) -> AsyncIterator["Caller"]:
     """The real server before these workers."""
     config = replace(config or limits(), workers=len(workers))
-    spare = iter(workers)
 
-    async def spawn() -> FakeWorker:
-        return next(spare)
+    async def spawn(number: int) -> Worker:
+        return workers[number]
 
+    async with serving_with(spawn, config) as caller:
+        yield caller
+
+
+@asynccontextmanager
+async def serving_with(
+    spawn: Spawn, config: Config, registry: CollectorRegistry | None = None
+) -> AsyncIterator["Caller"]:
+    """The real server before workers that `spawn` makes."""
+    registry = registry or CollectorRegistry()
     service = DiarizationService(
-        config, spawn=spawn, models=lambda: [of_role("segmentation"), of_role("embedding")]
+        config,
+        spawn=spawn,
+        models=lambda: [of_role("segmentation"), of_role("embedding")],
+        metrics=DiarizationMetrics(registry),
     )
-    async with running(service, config) as server:
+    async with running(service, config, registry) as server:
         await server.wait_serving()
         async with Caller.of(server.address) as caller:
             yield caller

@@ -1,51 +1,86 @@
-"""A worker process with the real loop and pipes and no models: `python tests/support/diarization_worker.py`.
+"""A worker process with the real threads and pipes and no models: `COMMAND` in `ENVIRONMENT`.
 
-What it does with a recording is told by the recording's first sample, one of `Deed`.
+Its networks hear what is written into the samples (`support.diarized`), and do what a sample asks for, one of `Deed`.
 """
 
 import enum
 import os
 import sys
 import time
-from typing import Any
+from pathlib import Path
+
+import numpy as np
 
 from diarization_service.answering import serve
+from diarization_service.clustering import Mask
+from diarization_service.counting import Integers
 from diarization_service.mailbox import Inbox, Outbox, take_standard_output
-from diarization_service.stages import MachineFailed
-from diarization_service.turns import Diarization, diarization
+from diarization_service.recording import Recording
+from diarization_service.stages import Activity, Floats, MachineFailed
+from serving.speakers import SpeakerBounds
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
+from support.diarized import GEOMETRY, WrittenNetworks
+
+COMMAND = (sys.executable, "-m", "support.diarization_worker")
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
+}
+
+_FULL_SCALE = 32_768
 
 
 class Deed(enum.IntEnum):
-    """What the first sample asks for."""
+    """What a sample asks for; what people say is never positive."""
 
-    ANSWER = 1
-    CRASH = 2
-    BUG = 3
-    LOSE_THE_MACHINE = 4
-    WORK_FOR_EVER = 5
-    HEAR_NOTHING = 6
+    CRASH = 1_000
+    BUG = 1_001
+    LOSE_THE_MACHINE = 1_002
+    BE_SLOW = 1_003
+    HEAR_NOTHING = 1_004
 
 
-def diarize(samples: Any, bounds: Any, hook: Any) -> Diarization:
-    print("noise on standard output", flush=True)  # noqa: T201  must not get between the frames
-    os.write(1, b"and from C\n")
-    hook("segmentation", 1, 2)
-    match Deed(round(samples[0] * 32_768)):
+class ObedientNetworks(WrittenNetworks):
+    """Does what the loudest sample of the windows asks for."""
+
+    def segment(self, windows: Floats) -> Activity:
+        print("noise on standard output", flush=True)  # noqa: T201  must not get between the frames
+        os.write(1, b"and from C\n")
+        asked = round(float(windows.max()) * _FULL_SCALE)
+        if asked > 0:
+            obey(Deed(asked))
+        return super().segment(np.minimum(windows, 0))
+
+
+def obey(deed: Deed) -> None:
+    match deed:
         case Deed.CRASH:
             os._exit(9)
         case Deed.BUG:
             raise ValueError("a secret of the inside")
         case Deed.LOSE_THE_MACHINE:
             raise MachineFailed("out of memory")
-        case Deed.WORK_FOR_EVER:
-            while True:
-                time.sleep(0.01)
-                hook("embeddings", 0, 1)
+        case Deed.BE_SLOW:
+            time.sleep(0.5)
         case Deed.HEAR_NOTHING:
             time.sleep(1000)
-    seconds = len(samples) / 16_000
-    return diarization([(0, seconds / 2, "b"), (seconds / 2, seconds, "a")], [], len(samples))
+
+
+class KnownVoices:
+    """Early clustering for those who know everybody's voice."""
+
+    def __init__(self) -> None:
+        self._labels = np.zeros(0, np.int64)
+
+    def add(self, embeddings: Floats, clean: Mask, windows: Integers) -> None:
+        self._labels = np.concatenate([self._labels, np.argmax(np.nan_to_num(embeddings), axis=1)])
+
+    def labels(self) -> Integers:
+        return self._labels
+
+
+def recording(bounds: SpeakerBounds) -> Recording:
+    return Recording(GEOMETRY, bounds, KnownVoices())
 
 
 if __name__ == "__main__":
@@ -54,4 +89,8 @@ if __name__ == "__main__":
         sys.exit(1)
     inbox = Inbox(sys.stdin.buffer)
     inbox.start()
-    serve(diarize, DescribeDiarizationResponse(early_turns=False), inbox, outbox)
+    description = DescribeDiarizationResponse(early_turns=True)
+    try:
+        serve(ObedientNetworks(), recording, description, inbox, outbox)
+    except MachineFailed:
+        os._exit(1)

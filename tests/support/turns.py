@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from diarization_service.turns import Known, Turn
 from serving.times import SAMPLE_RATE, seconds
 from speech.diarization.v1 import diarization_pb2
-from speech.diarization.v1.diarization_pb2 import TurnsUpdate
+from speech.diarization.v1.diarization_pb2 import DiarizeResponse, TurnsUpdate
 
 
 class Applied:
@@ -13,6 +13,11 @@ class Applied:
 
     def __init__(self) -> None:
         self.known = Known()
+
+    def take_any(self, response: DiarizeResponse) -> None:
+        """Of the service's; others than updates say nothing of turns."""
+        if response.HasField("turns"):
+            self.take(response.turns)
 
     def take(self, update: TurnsUpdate) -> None:
         start = samples(getattr(update, "from"))
