@@ -18,6 +18,7 @@ One thread at a time may call; `answer` may run on another one than the rest, si
 from collections import deque
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from diarization_service.counting import Grid, SpeakerCount
 from diarization_service.early_turns import Early, EarlyClustering, EarlyTurns
@@ -109,13 +110,14 @@ class Recording:
         return len(self._ready_blocks)
 
     def take_windows(self, most: int) -> Floats:
-        """The next up to `most` ready windows, shape (windows, samples)."""
-        first = self._taken_windows
-        self._taken_windows += min(most, self.ready_windows)
-        samples = np.empty((self._taken_windows - first, self._geometry.window), np.float32)
-        for place, window in enumerate(range(first, self._taken_windows)):
-            samples[place] = self._audio.read(window * self._geometry.step, self._geometry.window)
-        return samples
+        """The next up to `most` ready windows, shape (windows, samples); they share the samples that they have in common."""
+        count = min(most, self.ready_windows)
+        if not count:
+            return np.zeros((0, self._geometry.window), np.float32)
+        first, reach = self._taken_windows, (count - 1) * self._geometry.step
+        self._taken_windows += count
+        samples = self._audio.read(first * self._geometry.step, reach + self._geometry.window)
+        return sliding_window_view(samples, self._geometry.window, writeable=True)[:: self._geometry.step]
 
     def accept_activity(self, activity: Activity) -> None:
         """Segmentation of as many windows, those taken longest ago, shape (windows, frames, speakers).

@@ -1,4 +1,4 @@
-"""A table that grows by rows without being copied: the system moves its pages."""
+"""A table that grows by rows. Long ones do so without being copied: the system moves their pages."""
 
 from typing import Any
 
@@ -10,23 +10,19 @@ class Rows:
     """Rows of equal width and type, in one piece of memory. None of its views may be held while it grows."""
 
     def __init__(self, width: int, dtype: npt.DTypeLike) -> None:
-        self._table: npt.NDArray[Any] = np.zeros((0, width), dtype)
-        self._count = 0
+        self._width = width
+        self._dtype = np.dtype(dtype)
+        self._bytes = bytearray()
 
     @property
     def rows(self) -> npt.NDArray[Any]:
         """View of all rows, shape (rows, width)."""
-        return self._table[: self._count]
+        return np.frombuffer(self._bytes, self._dtype).reshape(-1, self._width)
 
     def append(self, rows: npt.NDArray[Any]) -> None:
-        """Copies of `rows`, shape (rows, width)."""
-        first = self._count
-        self.grow(first + len(rows))
-        self._table[first : self._count] = rows
+        """Copies of `rows`, shape (rows, width). Raises BufferError where a view is held."""
+        self._bytes += rows.astype(self._dtype, copy=False).tobytes()
 
     def grow(self, count: int) -> None:
-        """Have `count` rows, new ones zero. Raises ValueError where a view is held."""
-        if count > len(self._table):
-            # An eighth to spare keeps the cost of growing in proportion to the rows.
-            self._table.resize((count + count // 8 + 64, self._table.shape[1]))
-        self._count = max(self._count, count)
+        """Have at least `count` rows, new ones zero. Raises BufferError where a view is held."""
+        self._bytes += bytes(max(0, count * self._width * self._dtype.itemsize - len(self._bytes)))

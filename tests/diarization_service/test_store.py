@@ -38,7 +38,7 @@ def test_a_table_does_not_grow_under_a_view() -> None:
     table = Rows(2, np.float32)
     table.append(np.ones((3, 2), np.float32))
     view = table.rows
-    with pytest.raises(ValueError, match="cannot resize"):
+    with pytest.raises(BufferError):
         table.grow(1000)
     np.testing.assert_array_equal(view, np.ones((3, 2)))
 
