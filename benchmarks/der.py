@@ -15,6 +15,13 @@ def diarization_error_rate(recording: Recording, turns: Iterable[Turn]) -> float
     return float(metric(_annotation(recording.turns), _annotation(turns), uem=whole))
 
 
+def names_of(recording: Recording, turns: Iterable[Turn]) -> dict[str, str]:
+    """The reference's speaker for each label, as the error rate above matches them; none for those who are too many."""
+    metric = DiarizationErrorRate()
+    mapping: dict[str, str] = metric.optimal_mapping(_annotation(recording.turns), _annotation(turns))
+    return mapping
+
+
 def _annotation(turns: Iterable[Turn]) -> Annotation:
     annotation = Annotation()
     for index, turn in enumerate(turns):

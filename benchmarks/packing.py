@@ -21,7 +21,7 @@ Read = Callable[[str], Samples]
 def write(path: Path) -> None:
     recordings = {name: fetched(name) for name in ("sample", *MEETING_NAMES)}
     phrases = {_key(voice, phrase): spoken(voice, phrase) for voice, phrase in _phrases()}
-    np.savez_compressed(path, **recordings, **phrases)
+    np.savez_compressed(path, allow_pickle=False, **recordings, **phrases)
 
 
 def fetched(name: str) -> Samples:

@@ -32,9 +32,17 @@ def cp_word_error_rate(recording: Recording, attributed: Iterable[tuple[str, str
 
     `attributed` holds (speaker, text) in order of time.
     """
+    errors, words = cp_word_errors(recording, attributed)
+    return errors / words
+
+
+def cp_word_errors(recording: Recording, attributed: Iterable[tuple[str, str]]) -> tuple[int, int]:
+    """The errors that cpWER counts, and the reference's words, to be added up over recordings."""
     reference = _by_speaker((sentence.speaker, sentence.text) for sentence in recording.sentences)
-    rate = meeteval.wer.cp_word_error_rate(reference, _by_speaker(attributed))
-    return float(rate.error_rate)
+    rate = meeteval.wer.cp_word_error_rate(
+        reference, _by_speaker(attributed), reference_sort=False, hypothesis_sort=False
+    )
+    return rate.errors, rate.length
 
 
 def _by_speaker(attributed: Iterable[tuple[str, str]]) -> dict[str, str]:
