@@ -91,7 +91,7 @@ class Batcher:
                 self._news.wait()
             chosen = self._shares(stage)
             self._running = {session for session, _ in chosen}
-            for session in self._running & self._sessions.keys():
+            for session, _ in chosen:
                 self._sessions[session] = self._sessions.pop(session)
         return stage, chosen
 
