@@ -29,7 +29,6 @@ from diarization_service.embedding import Embedding
 from diarization_service.networks import load_network
 from diarization_service.pooling import pooled
 from diarization_service.segmentation import Segmentation
-from diarization_service.stages import Floats
 from serving.models.store import ModelStore
 
 WINDOW, STEP = 160_000, 16_000
@@ -245,10 +244,10 @@ def recording_windows(path: Path | None, seconds: float) -> Tensor:
     """Shape (windows, samples)."""
     count = int(seconds * 16_000)
     if path is None:
-        samples: Floats = np.random.default_rng(0).normal(0, 0.05, count).astype(np.float32)
+        samples = np.random.default_rng(0).normal(0, 0.05, count).astype(np.float32)
     else:
         with wave.open(str(path)) as file:
-            samples = np.frombuffer(file.readframes(count), "<i2").astype(np.float32) / 32_768
+            samples = np.frombuffer(file.readframes(count), "<i2").astype(np.float32) / np.float32(32_768)
     return torch.from_numpy(samples).unfold(0, WINDOW, STEP)
 
 

@@ -48,8 +48,8 @@ class Config(ServerConfig):
     threads: int = option(0, "CPU threads of each worker; 0 takes all cores that the process may use.", min=0)
     mode: str = option(
         "auto",
-        "exact: embeddings of each window by itself, as pyannote.audio computes them. fast: consecutive windows share what "
-        "is most expensive. auto takes what was measured to suit the device.",
+        "exact: turns are those of pyannote.audio. fast: embeddings are computed in bf16 where the CPU has instructions for "
+        "it, else several windows share them; turns may differ. auto: fast where the CPU has those, else exact.",
         choices=MODES,
     )
     precision: str = option(

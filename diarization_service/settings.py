@@ -8,6 +8,9 @@ from diarization_service.config import WorkerConfig
 from serving.cores import cores
 from serving.errors import InvalidConfig
 
+STRIDE, BLOCK_WINDOWS = 3, 20
+"""Where the trunk is shared. Both phases of a block of 20 have anchors at 0, 3, 6 and 9: 8 windows instead of 20."""
+
 _DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": tuple(_DTYPES)}
 
@@ -37,14 +40,18 @@ class Settings:
     def of(cls, config: WorkerConfig, device: torch.device) -> "Settings":
         """Raises InvalidConfig (a precision that the device does not have)."""
         on_cpu = device.type == "cpu"
+        halved = on_cpu and multiplies_bf16()
+        # Products in bf16 change no turn of any recording that was tried; a shared trunk does (docs/benchmarks.md).
+        mode = ("fast" if halved else "exact") if config.mode == "auto" else config.mode
+        precision = _precision(config, device, "bf16" if mode == "fast" and halved else "fp32")
+        shared = mode == "fast" and precision == "fp32"
         threads = config.threads or cores()
-        mode = "exact" if config.mode == "auto" else config.mode
         segmentation_piece, embedding_piece = (4, 1) if on_cpu else (256, 64)
         return cls(
             mode=mode,
-            precision=_precision(config, device, mode),
-            stride=2 if mode == "fast" else 1,
-            block_windows=21 if mode == "fast" else 1,
+            precision=precision,
+            stride=STRIDE if shared else 1,
+            block_windows=BLOCK_WINDOWS if shared else 1,
             threads=threads,
             segmentation_batch=config.segmentation_batch_size
             or segmentation_piece * (threads if on_cpu else 2),
@@ -54,17 +61,15 @@ class Settings:
         )
 
 
-def _precision(config: WorkerConfig, device: torch.device, mode: str) -> str:
-    if config.precision == "auto":
-        if device.type == "cpu":
-            return "bf16" if mode == "fast" and _multiplies_bf16() else "fp32"
-        return "fp32"
-    if config.precision not in _PRECISIONS[device.type]:
-        raise InvalidConfig(f"{device.type} does not compute in {config.precision}", field="precision")
-    return config.precision
-
-
-def _multiplies_bf16() -> bool:
-    """Whether the CPU has instructions for it: it is then twice as fast as fp32, and slower otherwise."""
-    able = torch.cpu.get_capabilities()
+def multiplies_bf16() -> bool:
+    """Whether the CPU has instructions for it, which make the trunk twice as fast; without them it is slower."""
+    # Not in every build of torch that GPUs are used with.
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def _precision(config: WorkerConfig, device: torch.device, measured: str) -> str:
+    precision = measured if config.precision == "auto" else config.precision
+    if precision not in _PRECISIONS[device.type]:
+        raise InvalidConfig(f"{device.type} does not compute in {precision}", field="precision")
+    return precision

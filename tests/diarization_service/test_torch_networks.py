@@ -48,7 +48,7 @@ def networks() -> "TorchNetworks":
     return load_networks(_config())
 
 
-def _config() -> Any:
+def _config(mode: str = "exact", precision: str = "auto") -> Any:
     from diarization_service.config import WorkerConfig  # noqa: PLC0415
     from serving.models import ModelStore  # noqa: PLC0415
 
@@ -57,7 +57,8 @@ def _config() -> Any:
         segmentation=str(store.path("pyannote-segmentation-3.0")),
         embedding=str(store.path("wespeaker-resnet34")),
         device="cpu",
-        mode="exact",
+        mode=mode,
+        precision=precision,
     )
 
 
@@ -112,6 +113,61 @@ def test_few_frames_are_enough(networks: "TorchNetworks", pipeline: Any, windows
     [found] = networks.embed([_block(windows[0], masks[0])])
     expected = pipeline._embedding(torch.from_numpy(windows[:1])[:, None], masks=torch.from_numpy(masks))
     np.testing.assert_allclose(found[0, :2], expected[0, :2], atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def block(pipeline: Any) -> Block:
+    """Eight windows of speech with what is heard in each."""
+    import pyannote.audio  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    with wave.open(str(Path(pyannote.audio.__file__).parent / "sample" / "sample.wav")) as file:
+        file.setpos(8 * SAMPLE_RATE)
+        samples = np.frombuffer(file.readframes(17 * SAMPLE_RATE), "<i2").astype(np.float32) / 32_768
+    starts = tuple(window * SAMPLE_RATE for window in range(8))
+    windows = torch.from_numpy(np.stack([samples[start : start + 10 * SAMPLE_RATE] for start in starts]))
+    heard: Floats = pipeline._segmentation.infer(windows[:, None])
+    return Block(samples, starts, heard.transpose(0, 2, 1).astype(np.float32))
+
+
+def cosines(one: Floats, other: Floats) -> Floats:
+    """Of the embeddings that both have."""
+    spoken = ~np.isnan(one[..., 0])
+    assert (spoken == ~np.isnan(other[..., 0])).all()
+    one, other = one[spoken], other[spoken]
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    cosines: Floats = (one * other).sum(axis=1) / lengths
+    return cosines
+
+
+def test_windows_that_share_a_trunk_sound_as_by_themselves(networks: "TorchNetworks", block: Block) -> None:
+    from diarization_service.torch_networks import load_networks  # noqa: PLC0415
+
+    sharing = load_networks(_config("fast", "fp32"))
+    assert sharing.block_windows > 1
+    [shared] = sharing.embed([block])
+    alone = _alone(networks, block)
+    # Of even windows and of odd ones, every third and the last.
+    anchors = [0, 1, 6, 7]
+    np.testing.assert_allclose(shared[anchors], alone[anchors], atol=1e-4)
+    others = cosines(shared[2:6], alone[2:6])
+    assert 0.95 < others.min() < others.max() < 1 - 1e-5
+
+
+def test_embeddings_in_bf16_are_almost_those_in_fp32(networks: "TorchNetworks", block: Block) -> None:
+    from diarization_service.torch_networks import load_networks  # noqa: PLC0415
+
+    halved = load_networks(_config("exact", "bf16"))
+    part = Block(block.samples, block.starts[2:4], block.masks[2:4])
+    found = cosines(_alone(halved, part), _alone(networks, part))
+    assert 0.999 < found.min() < found.max() < 1 - 1e-6
+
+
+def _alone(networks: "TorchNetworks", block: Block) -> Floats:
+    """Each of the block's windows in a block of its own."""
+    windows = (block.samples[start : start + networks.geometry.window] for start in block.starts)
+    found = networks.embed([_block(window, mask) for window, mask in zip(windows, block.masks, strict=True)])
+    return np.concatenate(found)
 
 
 def _block(window: Floats, masks: Floats) -> Block:
