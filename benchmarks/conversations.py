@@ -34,7 +34,7 @@ class Manner:
     """How people talk to each other."""
 
     overlap: float = 0.08
-    """Share of the time with speech in which two speak at once; kept to as the conversation goes on."""
+    """Share of the time with speech in which two speak at once, up to 0.14; kept to as the conversation goes on."""
     quick: float = 0.3
     """Share of the turns that are one short phrase, close behind the one before."""
     silent: float = 0.05
