@@ -43,18 +43,13 @@ class NamedWindows:
         """How many windows hear each of `people` in frames `start` up to `stop`, shape (frames, people)."""
         found = np.zeros((people, stop - start), np.float32)
         windows = self.grid.windows(start, stop, len(self.names))
+        firsts = self.grid.first_frames(windows).tolist()
         voices = self.activity(windows).transpose(0, 2, 1).copy()
-        for first, heard, names in zip(
-            self.grid.first_frames(windows).tolist(),
-            voices,
-            self.names[windows.start : windows.stop],
-            strict=True,
-        ):
+        for first, heard, names in zip(firsts, voices, self.names[windows.start : windows.stop], strict=True):
             low, high = max(first, start), min(first + heard.shape[1], stop)
             for name in set(names.tolist()) - {NOBODY}:
-                found[name, low - start : high - start] += heard[
-                    names == name, low - first : high - first
-                ].max(axis=0)
+                voice = heard[names == name, low - first : high - first]
+                found[name, low - start : high - start] += voice.max(axis=0)
         return np.ascontiguousarray(found.T)
 
     def coverage(self, start: int, stop: int) -> Integers:

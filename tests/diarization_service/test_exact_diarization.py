@@ -75,6 +75,7 @@ def config() -> Any:
         segmentation=str(store.path("pyannote-segmentation-3.0")),
         embedding=str(store.path("wespeaker-resnet34")),
         device="cpu",
+        mode="exact",
         segmentation_batch_size=4,
     )
 
