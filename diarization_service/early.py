@@ -26,7 +26,9 @@ _ROWS_AT_ONCE = 64
 # A speaker has at least this share of the embeddings so far; as in the final clustering, which knows that there are no more.
 _LEAST_SHARE = 0.1
 # A group keeps its name unless another speaker is nearer by more than this cosine.
-_STICKINESS = 0.05
+_STICKINESS = 0.15
+# Speakers that could be final stay as many until a distance is by this share on the other side of the threshold.
+_INERTIA = 0.06
 # Voices nearer than this are not told apart, even where more speakers were announced: they may be yet to come.
 _SPLIT = 0.5
 
@@ -83,7 +85,7 @@ class EarlyClustering:
         if founding.size:
             weights = self._weights[founding]
             found = merges(self._sums[founding] / weights[:, None], weights)
-            self._name(founding, _speakers(found, weights, self._bounds))
+            self._name(founding, _speakers(found, weights, self._names[founding], self._bounds))
         else:
             # As the final clustering has it where nobody speaks alone for long enough.
             self._names[:] = 0
@@ -144,10 +146,11 @@ class EarlyClustering:
         rows[rows >= 0] = places[rows[rows >= 0]]
 
 
-def _speakers(found: list[Merge], weights: Floats, bounds: SpeakerBounds) -> Places:
+def _speakers(found: list[Merge], weights: Floats, names: Names, bounds: SpeakerBounds) -> Places:
     """The speaker that each mean belongs to, from 0 on in order of appearance, -1 where its cluster is too small."""
     least = min(MIN_CLUSTER_SIZE, max(1, round(_LEAST_SHARE * float(weights.sum()))))
-    clusters = clusters_after(found[: _cut(found, heavy_after(found, weights, least), bounds)], len(weights))
+    cut = _cut(_heights(found, names), heavy_after(found, weights, least), bounds)
+    clusters = clusters_after(found[:cut], len(weights))
     sizes = np.bincount(clusters, weights, len(weights))
     heavy = np.flatnonzero(sizes >= min(least, sizes.max()))
     appeared = heavy[np.argsort([np.flatnonzero(clusters == cluster)[0] for cluster in heavy])]
@@ -156,21 +159,33 @@ def _speakers(found: list[Merge], weights: Floats, bounds: SpeakerBounds) -> Pla
     return speakers[clusters]
 
 
-def _cut(found: list[Merge], heavy: npt.NDArray[np.int64], bounds: SpeakerBounds) -> int:
-    """How many merges to make: up to the final clustering's threshold, more or less where the bounds ask for it."""
-    distances = np.array([merge.distance for merge in found])
-    count = _up_to(distances, THRESHOLD)
+def _heights(found: list[Merge], names: Names) -> npt.NDArray[np.float64]:
+    """The merges' distances, of which established names make two clusters of one closer and those of two less close."""
+    heights = np.array([merge.distance for merge in found])
+    named = names.tolist()
+    for number, merge in enumerate(found):
+        kept, gone = named[merge.kept], named[merge.gone]
+        if min(merge.weights) >= MIN_CLUSTER_SIZE and UNKNOWN not in {kept, gone}:
+            heights[number] /= 1 + _INERTIA if kept == gone else 1 - _INERTIA
+        if kept == UNKNOWN or (gone != UNKNOWN and merge.weights[1] > merge.weights[0]):
+            named[merge.kept] = gone
+    return heights
+
+
+def _cut(heights: npt.NDArray[np.float64], heavy: npt.NDArray[np.int64], bounds: SpeakerBounds) -> int:
+    """How many merges to make: up to the final clustering's threshold, more or fewer where the bounds ask for it."""
+    count = _up_to(heights, THRESHOLD)
     if bounds.maximum and heavy[count] > bounds.maximum:
         return count + int(np.argmax(heavy[count:] <= bounds.maximum))
     if bounds.minimum and heavy[count] < bounds.minimum:
         enough = np.flatnonzero(heavy[: count + 1] >= bounds.minimum)
-        return max(_up_to(distances, _SPLIT), int(enough[-1])) if enough.size else count
+        return max(_up_to(heights, _SPLIT), int(enough[-1])) if enough.size else count
     return count
 
 
-def _up_to(distances: npt.NDArray[np.float64], most: float) -> int:
-    """Merges before the first at a distance beyond `most`."""
-    return int(np.argmax(np.append(distances, np.inf) > most))
+def _up_to(heights: npt.NDArray[np.float64], most: float) -> int:
+    """Merges before the first beyond `most`."""
+    return int(np.argmax(np.append(heights, np.inf) > most))
 
 
 def _directions(vectors: Floats) -> Floats:
