@@ -92,8 +92,8 @@ class EarlyTurns:
         return list(_stretches([*renamed.tolist(), *range(old, len(names))]))
 
     def _reached(self, windows: int) -> int:
-        """The middle of the last window: before it several windows have voted, and few votes are missing."""
-        return int(self._grid.first_frames(range(windows))[-1]) + self._geometry.frames // 2
+        """Where the next window starts: before it all votes are in. Half a window later, twice as many labels still change."""
+        return int(self._grid.first_frames(range(windows + 1))[-1])
 
     def _renew(self, named: NamedWindows, count: SpeakerCount, stretch: range, most: int | None) -> None:
         firsts = self._grid.first_frames(stretch)

