@@ -43,10 +43,11 @@ class Settings:
         halved = on_cpu and multiplies_bf16()
         # Products in bf16 change no turn of any recording that was tried; a shared trunk does (docs/benchmarks.md).
         mode = ("fast" if halved else "exact") if config.mode == "auto" else config.mode
-        precision = _precision(config, device, "bf16" if mode == "fast" and halved else "fp32")
+        suits = ("bf16" if mode == "fast" and halved else "fp32") if on_cpu else "fp16"
+        precision = _precision(config, device, suits)
         shared = mode == "fast" and precision == "fp32"
         threads = config.threads or cores()
-        segmentation_piece, embedding_piece = (4, 1) if on_cpu else (256, 64)
+        segmentation_piece, embedding_piece = (4, 1) if on_cpu else (256, 128)
         return cls(
             mode=mode,
             precision=precision,

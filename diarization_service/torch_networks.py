@@ -89,6 +89,8 @@ def load_networks(config: WorkerConfig) -> TorchNetworks:
     """Both networks on the configured device, not warmed yet. Raises ModelUnavailable, InvalidConfig (no such device)."""
     device = device_named(config.device)
     settings = Settings.of(config, device)
+    # By themselves cuDNN's convolutions round to TF32, and matrix products do not.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settings.precision == "tf32"
     networks = TorchNetworks(
         load_network(Path(config.segmentation)), load_network(Path(config.embedding)), device, settings
     )
