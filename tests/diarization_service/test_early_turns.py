@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from diarization_service.clustering import Mask
 from diarization_service.counting import Integers
@@ -75,6 +77,24 @@ def test_pieces_give_the_turns_that_the_whole_gives(seconds: float) -> None:
     *_, last = heard(audio, ByDirection(), seconds)
     assert whole is not None
     assert len(whole.tracks) > 10
+    assert last == whole
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_however_often_names_changed_only_the_last_ones_count(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    audio = conversation(4, 60.0, seed=6)
+    changing, settled = ByDirection(), ByDirection()
+    networks, recording = WrittenNetworks(), Recording(GEOMETRY, ANYONE, changing)
+    last = None
+    for start in range(0, len(audio), 3 * SECOND):
+        changing.renamed[int(random.integers(4))] = int(random.integers(6))
+        recording.feed(audio[start : start + 3 * SECOND])
+        compute(recording, networks)
+        last = recording.early() or last
+    settled.renamed = changing.renamed
+    [whole] = heard(audio, settled, 60.0)
     assert last == whole
 
 
