@@ -46,8 +46,16 @@ class GatewayConfig(ServerConfig):
     nearest_turn_seconds: float = option(
         0.5, "How far a word outside all turns looks for the nearest one.", min=0
     )
-    min_exclusive_turn_seconds: float = option(
-        0.25, "The shortest turn that a single word between words of others keeps.", min=0
+    change_within_sentence: float = option(
+        3.5,
+        "What speaks against a change of speaker within a sentence. A word in somebody's turn has 3 for them.",
+        min=0,
+    )
+    change_after_sentence: float = option(
+        0.3, "What speaks against a change of speaker where a sentence or a long pause ends.", min=0
+    )
+    change_without_sentences: float = option(
+        1.0, "What speaks against a change of speaker in text without punctuation.", min=0
     )
     max_pause_seconds: float = option(1.0, "The longest pause within a segment.", min=0)
     sentence_after_seconds: float = option(
@@ -68,7 +76,9 @@ class GatewayConfig(ServerConfig):
     def merging(self) -> MergeOptions:
         return MergeOptions(
             nearest_turn=round(self.nearest_turn_seconds * SECOND),
-            min_exclusive_turn=round(self.min_exclusive_turn_seconds * SECOND),
+            change_within_sentence=round(self.change_within_sentence * 1000),
+            change_after_sentence=round(self.change_after_sentence * 1000),
+            change_without_sentences=round(self.change_without_sentences * 1000),
             max_pause=round(self.max_pause_seconds * SECOND),
             sentence_after=round(self.sentence_after_seconds * SECOND),
         )

@@ -3,7 +3,9 @@
 data          what goes in and comes out; times are whole nanoseconds, as on the wire, so that nothing is rounded
 timeline      turns, and how to find those near a word
 known_turns   what they say about a word so far, and for good
-attribution   whose word it is
+attribution   what the turns say about a word by itself
+sequence      who says words that follow each other
+labels        the same as words and turns come: guessed, and decided
 runs          where one segment ends and the next begins
 previews      which segments were sent before they were final, and what takes their place
 merger        the whole: what can be said now, and what nothing later can change

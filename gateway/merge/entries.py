@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from gateway.merge.attribution import Evidence
 from gateway.merge.data import AttributedWord, Word
+from gateway.merge.sequence import START, Standing
 
 
 @dataclass(slots=True, eq=False)
@@ -22,9 +23,9 @@ class Entry:
 
     word: Word
     order: int
-    # What the turns say so far, and what they say for good: None where they are not known far enough.
+    # What the turns say so far; None where they are not known far enough.
     guess: Evidence | None = None
-    verdict: Evidence | None = None
+    standing: Standing = START
     # Provisional until `settled`, and so is `overlapping`.
     speaker: str = ""
     overlapping: tuple[str, ...] = field(default=())

@@ -1,8 +1,11 @@
 """What diarization has told so far, and what that says about a word."""
 
-from gateway.merge.attribution import UNKNOWN, Evidence, evidence, overlapping_speakers
+from gateway.merge.attribution import Evidence, evidence, overlapping_speakers
 from gateway.merge.data import FOREVER, MergeOptions, Span, Turn, TurnsPatch, Word
 from gateway.merge.timeline import Timeline
+
+# What is left to say about words that a failed diarization did not reach.
+UNKNOWN = Evidence({})
 
 
 class KnownTurns:
@@ -18,8 +21,6 @@ class KnownTurns:
         self._horizon = 0
         self._final_horizon = 0
         self._failed = False
-        # How far from a word a turn may begin or end, and still decide about it.
-        self._reach = max(options.nearest_turn, options.min_exclusive_turn)
 
     @property
     def turns(self) -> list[Turn]:
@@ -43,11 +44,11 @@ class KnownTurns:
 
     def guess(self, word: Word) -> Evidence | None:
         """What the turns so far say about a word; None where they are not known far enough."""
-        return evidence(word, self._exclusive, self._horizon, self._options)
+        return evidence(word, self._turns, self._exclusive, self._horizon, self._options)
 
     def verdict(self, word: Word) -> Evidence | None:
         """What they say for good; None while that may change."""
-        found = evidence(word, self._exclusive, self._final_horizon, self._options)
+        found = evidence(word, self._turns, self._exclusive, self._final_horizon, self._options)
         return UNKNOWN if found is None and self._failed else found
 
     def also_heard(self, word: Word, speaker: str, *, for_good: bool) -> tuple[str, ...]:
@@ -59,4 +60,5 @@ class KnownTurns:
         return Span(min(before, horizon), max(before, horizon)) if horizon != before else None
 
     def _reached_from(self, changed: list[Span | None]) -> list[Span]:
-        return [Span(span.start - self._reach, span.end + self._reach) for span in changed if span]
+        reach = self._options.nearest_turn
+        return [Span(span.start - reach, span.end + reach) for span in changed if span]

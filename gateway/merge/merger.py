@@ -4,10 +4,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.merge.attribution import Evidence, label, needs_following
 from gateway.merge.data import FOREVER, MergeOptions, Segment, Span, Turn, TurnsPatch, Word
 from gateway.merge.entries import Entry
 from gateway.merge.known_turns import KnownTurns
+from gateway.merge.labels import Labels
 from gateway.merge.previews import Previews
 from gateway.merge.runs import RunBuilder
 
@@ -17,7 +17,7 @@ class Merger:
 
     The final segments depend on the words and turns alone, not on the order in which the two stages reported them.
     With `final_only`, nothing else is sent. The work of a call grows with what it changes, not with the recording:
-    words leave `_entries` as soon as their segment is final.
+    words are forgotten as soon as their segment is final.
     """
 
     def __init__(self, options: MergeOptions, *, final_only: bool = False) -> None:
@@ -25,10 +25,8 @@ class Merger:
         self._known = KnownTurns(options)
         self._previews = Previews(options)
         self._runs = RunBuilder(options)
-        # Words not in a final segment yet, in order of time; the first `_labelled` of them have their final speakers.
-        self._entries: list[Entry] = []
-        self._labelled = 0
-        self._last_label = ""
+        # Words not in a final segment yet.
+        self._labels = Labels(self._known, options)
         self._words_added = 0
         self._longest_word = 0
         # No word that starts before it is still to come.
@@ -43,7 +41,7 @@ class Merger:
         """Words as they were recognised, in any order. What starts before `heard_until` is moved there."""
         added = [self._entry(word) for word in words]
         for entry in added:
-            insort(self._entries, entry, key=_key)
+            insort(self._labels.entries, entry, key=_key)
         return self._advance([Span(entry.word.start, entry.word.start) for entry in added])
 
     def heard_until(self, time: int) -> list[Segment]:
@@ -76,105 +74,38 @@ class Merger:
 
     def _advance(self, changed: list[Span]) -> list[Segment]:
         """Send what follows from a change to words that start in these spans, or to what is known of them."""
-        return self._settle([] if self._final_only else self._guess_labels(changed))
+        return self._settle([] if self._final_only else self._labels.guess(self._places(changed)))
 
-    # Final segments.
+    def _places(self, changed: list[Span]) -> Iterator[tuple[int, int]]:
+        """Where words that start in these spans stand, as far as they have no final speaker; no place twice."""
+        entries, reached = self._labels.entries, self._labels.decided
+        for start, end in sorted(changed):
+            first = max(reached, bisect_left(entries, (start, 0), key=_key))
+            reached = max(first, bisect_left(entries, (end + 1, 0), key=_key))
+            yield first, reached
 
     def _settle(self, touched: list[Entry]) -> list[Segment]:
         """Send final segments, and after them the previews of `touched` words that are not as they were sent."""
-        labelled_before = self._labelled
-        complete = self._label_words() + self._runs.end_before(self._next_start())
-        touched = list(dict.fromkeys(self._entries[labelled_before : self._labelled] + touched))
+        decided = self._labels.decide(self._heard_until)
+        complete = [run for entry in decided for run in self._runs.push(entry)]
+        complete += self._runs.end_before(self._next_start())
         for run in complete:
             for entry in run:
                 entry.settled = True
-        settled = sum(len(run) for run in complete)
-        del self._entries[:settled]
-        self._labelled -= settled
-        return self._previews.settle(complete) + self._shown(touched)
-
-    def _label_words(self) -> list[list[Entry]]:
-        """Give words their final speakers for as long as these are certain; returns the runs that this completes."""
-        complete = []
-        while (speaker := self._next_label()) is not None:
-            entry = self._entries[self._labelled]
-            entry.speaker = self._last_label = speaker
-            entry.guess = entry.verdict
-            entry.overlapping = self._known.also_heard(entry.word, speaker, for_good=True)
-            self._labelled += 1
-            complete += self._runs.push(entry)
-        return complete
-
-    def _next_label(self) -> str | None:
-        own = self._verdict(self._labelled)
-        if own is None:
-            return None
-        if not needs_following(self._last_label, own):
-            return label(self._last_label, own, None)
-        following = self._verdict(self._labelled + 1)
-        if following is None and not self._is_last(self._labelled):
-            return None
-        return label(self._last_label, own, following)
-
-    def _verdict(self, index: int) -> Evidence | None:
-        """What the turns say for good about the word at `index`, if no word can come before it any more."""
-        if index >= len(self._entries) or self._entries[index].word.start > self._heard_until:
-            return None
-        entry = self._entries[index]
-        if entry.verdict is None:
-            entry.verdict = self._known.verdict(entry.word)
-        return entry.verdict
-
-    def _is_last(self, index: int) -> bool:
-        return self._heard_until == FOREVER and index == len(self._entries) - 1
+        self._labels.take(sum(len(run) for run in complete))
+        return self._previews.settle(complete) + self._shown(dict.fromkeys(decided + touched))
 
     def _next_start(self) -> int:
         """When the next word without a final speaker starts at the earliest."""
-        if self._labelled < len(self._entries):
-            return min(self._heard_until, self._entries[self._labelled].word.start)
-        return self._heard_until
+        undecided = self._labels.entries[self._labels.decided : self._labels.decided + 1]
+        return min([self._heard_until, *(entry.word.start for entry in undecided)])
 
-    # Previews.
-
-    def _shown(self, touched: list[Entry]) -> list[Segment]:
+    def _shown(self, touched: Iterable[Entry]) -> list[Segment]:
         if self._final_only:
             return []
         unsettled = [entry for entry in touched if not entry.settled]
         refreshed = self._previews.refresh(unsettled)
         return refreshed + self._previews.show([entry for entry in unsettled if entry.preview is None])
-
-    def _guess_labels(self, changed: list[Span]) -> list[Entry]:
-        """Speakers as the turns have them so far, where these changed. Returns the words that were looked at."""
-        places = list(self._places(changed))
-        for first, last in places:
-            for entry in self._entries[first:last]:
-                entry.guess = self._known.guess(entry.word)
-        touched: list[Entry] = []
-        reached = self._labelled
-        for first, last in places:
-            # The word before may lose its speaker to its new neighbour, and those behind may follow the last one.
-            reached = max(reached, first - 1)
-            while reached < len(self._entries) and (self._relabel(reached) or reached < last):
-                touched.append(self._entries[reached])
-                reached += 1
-        return touched
-
-    def _places(self, changed: list[Span]) -> Iterator[tuple[int, int]]:
-        """Where words that start in these spans stand, as far as they have no final speaker; no place twice."""
-        reached = self._labelled
-        for start, end in sorted(changed):
-            first = max(reached, bisect_left(self._entries, (start, 0), key=_key))
-            reached = max(first, bisect_left(self._entries, (end + 1, 0), key=_key))
-            yield first, reached
-
-    def _relabel(self, index: int) -> bool:
-        """Guess the speaker of the word at `index` anew; whether it is another one."""
-        entry, before = self._entries[index], self._entries[index].speaker
-        previous = self._entries[index - 1].speaker if index > 0 else self._last_label
-        following = self._entries[index + 1].guess if index + 1 < len(self._entries) else None
-        entry.speaker = "" if entry.guess is None else label(previous, entry.guess, following)
-        entry.overlapping = self._known.also_heard(entry.word, entry.speaker, for_good=False)
-        return entry.speaker != before
 
 
 def _key(entry: Entry) -> tuple[int, int]:

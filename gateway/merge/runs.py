@@ -7,11 +7,7 @@ from collections.abc import Iterable
 
 from gateway.merge.data import MergeOptions
 from gateway.merge.entries import Entry
-
-# The last three end Chinese and Japanese sentences.
-_SENTENCE_ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")
-# Quotation marks and brackets that may stand behind them.
-_CLOSING = "\"'\u2019\u201d»)]"
+from gateway.merge.sentences import ends_sentence
 
 
 class RunBuilder:
@@ -29,7 +25,7 @@ class RunBuilder:
             complete.append(self._take())
         self._run.append(entry)
         self._end = max(self._end, entry.word.end)
-        if self._is_long() and _ends_sentence(entry.word.text):
+        if self._is_long() and ends_sentence(entry.word.text):
             complete.append(self._take())
         return complete
 
@@ -57,7 +53,3 @@ def runs(entries: Iterable[Entry], options: MergeOptions) -> list[list[Entry]]:
     builder = RunBuilder(options)
     complete = [run for entry in entries for run in builder.push(entry)]
     return complete + builder.flush()
-
-
-def _ends_sentence(text: str) -> bool:
-    return text.rstrip(_CLOSING).endswith(_SENTENCE_ENDS)

@@ -55,8 +55,18 @@ def test_the_environment_holds_lists_separated_by_commas(monkeypatch):
 def test_merging_can_be_configured():
     assert GatewayConfig().merging == MergeOptions()
     config = GatewayConfig(
-        nearest_turn_seconds=1, min_exclusive_turn_seconds=2, max_pause_seconds=3, sentence_after_seconds=4
+        nearest_turn_seconds=1,
+        change_within_sentence=2,
+        change_after_sentence=0.5,
+        change_without_sentences=1.5,
+        max_pause_seconds=3,
+        sentence_after_seconds=4,
     )
     assert config.merging == MergeOptions(
-        nearest_turn=SECOND, min_exclusive_turn=2 * SECOND, max_pause=3 * SECOND, sentence_after=4 * SECOND
+        nearest_turn=SECOND,
+        change_within_sentence=2000,
+        change_after_sentence=500,
+        change_without_sentences=1500,
+        max_pause=3 * SECOND,
+        sentence_after=4 * SECOND,
     )

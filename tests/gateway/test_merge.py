@@ -75,21 +75,55 @@ def test_a_word_far_from_all_turns_goes_with_the_word_before_it():
     assert spoken(merged(words, AB)) == [("B", "near"), ("B", "far"), ("B", "farther")]
 
 
-@pytest.mark.parametrize(("length", "speaker"), [(0.24, "A"), (0.25, "B")])
-def test_a_single_word_between_others_needs_a_turn_of_some_length(length, speaker):
-    turns = (turn(0, 1, "A"), turn(1, 1 + length, "B"), turn(1 + length, 3, "A"))
-    words = [word("one", 0.5, 0.9), word("two", 1.0, 1.2), word("three", 1.4, 1.8)]
-    assert merged(words, turns)[0].words[-1].speaker == "A"
+@pytest.mark.parametrize(
+    ("texts", "speakers"),
+    [
+        (("Oh.", "So", "it", "was"), "AAAA"),
+        (("Oh,", "so.", "Yes.", "Was"), "AABA"),
+        (("Oh.", "So", "yes.", "Was"), "AAAA"),
+        (("Oh,", "so.", "Yes", "was"), "AAAA"),
+        (("so", "it", "was", "late"), "AABA"),  # there are no sentences
+    ],
+)
+def test_a_word_in_anothers_turn_is_theirs_where_it_is_a_sentence(texts, speakers):
+    turns = (turn(0, 1, "A"), turn(1, 1.5, "B"), turn(1.5, 3, "A"))
+    words = [word(text, 0.5 * number, 0.5 * number + 0.4) for number, text in enumerate(texts)]
     found = [attributed.speaker for segment in merged(words, turns) for attributed in segment.words]
-    assert found == ["A", speaker, "A"]
+    assert found == list(speakers)
 
 
-def test_the_last_word_has_one_neighbour_and_keeps_its_speaker():
-    turns = (turn(0, 1, "A"), turn(1, 1.1, "B"))
-    assert spoken(merged([word("one", 0.5, 0.9), word("two", 1.0, 1.1)], turns)) == [
-        ("A", "one"),
-        ("B", "two"),
-    ]
+def test_a_word_in_anothers_turn_is_theirs_between_long_pauses():
+    turns = (turn(0, 1, "A"), turn(4, 5, "B"), turn(7, 8, "A"))
+    words = [word("one", 0.2, 0.9), word("two", 4, 4.5), word("three", 7, 7.5)]
+    assert spoken(merged(words, turns)) == [("A", "one"), ("B", "two"), ("A", "three")]
+
+
+def test_several_words_in_anothers_turn_are_theirs_within_a_sentence_too():
+    words = [word("Oh." if at == 0 else "w", at / 2, at / 2 + 0.5) for at in range(12)]
+    turns = (turn(0, 2, "A"), turn(2, 4, "B"), turn(4, 6, "A"))
+    assert [segment.speaker for segment in merged(words, turns)] == ["A", "B", "A"]
+
+
+@pytest.mark.parametrize(("words_since_the_sentence", "speaker"), [(49, "A"), (50, "B")])
+def test_text_in_which_no_sentence_has_ended_for_long_has_none(words_since_the_sentence, speaker):
+    at = words_since_the_sentence + 1
+    turns = (turn(0, at, "A"), turn(at, at + 1, "B"), turn(at + 1, at + 9, "A"))
+    words = [word("Oh." if number == 0 else "w", number, number + 1) for number in range(at + 9)]
+    found = [attributed.speaker for segment in merged(words, turns) for attributed in segment.words]
+    assert found[at] == speaker
+
+
+def test_words_at_the_edge_of_a_turn_go_with_their_sentence():
+    texts = (("Are", 0, 0.5), ("you?", 0.5, 1), ("I", 1, 1.3), ("am", 1.3, 2), ("so", 2, 3))
+    turns = (turn(0, 1.35, "A"), turn(1.35, 3, "B"))
+    assert spoken(merged([word(*each) for each in texts], turns)) == [("A", "Are you?"), ("B", "I am so")]
+
+
+def test_of_two_who_are_heard_at_once_the_one_whose_sentence_it_is_says_the_word():
+    words = [word("one", 0, 1), word("two", 1, 2), word("three.", 2, 3)]
+    ordinary = (turn(0, 3, "A"), turn(2, 4, "B"))
+    exclusive = (turn(0, 2, "A"), turn(2, 4, "B"))
+    assert spoken(merged(words, exclusive, ordinary=ordinary)) == [("A", "one two three.")]
 
 
 @pytest.mark.parametrize(("pause", "segments"), [(1.0, 1), (1.01, 2)])
@@ -199,9 +233,9 @@ def test_a_patch_within_the_known_turns_sends_what_it_changes_and_nothing_else()
     merger = Merger(MergeOptions())
     merger.patch_turns(patch(*(turn(start, start + 2, "A") for start in range(0, 60, 2))))
     for start in range(0, 60, 2):
-        merger.add_words([word(f"w{start}", start + 0.5, start + 1.5)])
+        merger.add_words([word(f"w{start}.", start + 0.5, start + 1.5)])
     (revised,) = merger.patch_turns(patch(turn(20, 22, "B"), since=20, until=22))
-    assert (revised.text, revised.speaker, revised.revision) == ("w20", "B", 1)
+    assert (revised.text, revised.speaker, revised.revision) == ("w20.", "B", 1)
     assert merger.patch_turns(patch(turn(20, 22, "B"), since=20, until=22)) == []
 
 
@@ -214,13 +248,13 @@ def test_words_that_nobody_is_near_follow_when_the_word_before_them_is_relabelle
     assert spoken(revised) == [("B", "w0"), ("B", "w5"), ("B", "w10")]
 
 
-def test_a_single_word_far_from_the_next_is_relabelled_with_it():
+def test_words_of_a_sentence_are_relabelled_with_what_follows():
     merger = Merger(MergeOptions())
-    merger.patch_turns(patch(turn(0, 1, "A"), turn(2, 2.1, "B"), turn(20, 21, "B")))
-    for start in (0, 2, 20):
-        merger.add_words([word(f"w{start}", start, start + 1)])
-    revised = merger.patch_turns(patch(turn(20, 21, "A"), since=20, until=21))
-    assert spoken(revised) == [("A", "w2"), ("A", "w20")]
+    merger.patch_turns(patch(turn(0, 1, "A"), turn(1, 2, "B"), turn(2, 4, "B")))
+    for at, text in enumerate(("One.", "Two", "three", "four")):
+        merger.add_words([word(text, at, at + 0.9)])
+    revised = merger.patch_turns(patch(turn(2, 4, "A"), since=2, until=3))
+    assert spoken(revised) == [("A", "Two"), ("A", "three"), ("A", "four")]
 
 
 def work_of_a_patch(seconds_spoken: int) -> int:

@@ -94,7 +94,12 @@ def corrected_reports(draw) -> tuple[Recording, list[Step]]:
 @settings(max_examples=100, deadline=None)
 def test_segments_follow_the_rules(recording):
     found = [(segment.speaker, tuple(w.word for w in segment.words)) for segment in sequential(recording)]
-    assert found == reference.transcript(recording, OPTIONS)
+    words = sorted(recording.words, key=lambda word: word.start)
+    speakers = [speaker for speaker, run in found for _ in run]
+    assert found == reference.divided(words, speakers, OPTIONS)
+    assert reference.likelihood(words, speakers, recording, OPTIONS) == reference.greatest_likelihood(
+        words, recording, OPTIONS
+    )
 
 
 @given(reports() | corrected_reports())

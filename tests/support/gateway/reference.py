@@ -1,59 +1,80 @@
 """The rules of merging, word by word over whole lists: slow, and plain enough to be compared with the documentation."""
 
+from collections.abc import Sequence
+from math import log
+
 from gateway.merge import FOREVER, MergeOptions, Turn, Word
 from support.gateway.recordings import Recording
 
 
-def transcript(recording: Recording, options: MergeOptions) -> list[tuple[str, tuple[Word, ...]]]:
+def divided(
+    words: Sequence[Word], speakers: Sequence[str], options: MergeOptions
+) -> list[tuple[str, tuple[Word, ...]]]:
     """Speaker and words of every segment."""
-    words = sorted(recording.words, key=lambda word: word.start)
-    speakers = smoothed(words, recording.exclusive, options)
     segments: list[tuple[str, list[Word]]] = []
-    divided = True
+    ended = True
     for word, speaker in zip(words, speakers, strict=True):
-        if divided or segments[-1][0] != speaker or word.start - end_of(segments[-1][1]) > options.max_pause:
+        if ended or segments[-1][0] != speaker or word.start - end_of(segments[-1][1]) > options.max_pause:
             segments.append((speaker, []))
         run = segments[-1][1]
         run.append(word)
-        divided = word.text.endswith(".") and end_of(run) - run[0].start >= options.sentence_after
+        ended = word.text.endswith(".") and end_of(run) - run[0].start >= options.sentence_after
     return [(speaker, tuple(run)) for speaker, run in segments]
 
 
-def end_of(words: list[Word]) -> int:
-    return max(word.end for word in words)
+def likelihood(
+    words: Sequence[Word], speakers: Sequence[str], recording: Recording, options: MergeOptions
+) -> int:
+    """Of these words being these speakers'; in thousandths of a nat, compared with nobody being heard."""
+    gained = sum(
+        gain(word, speaker, recording, options) for word, speaker in zip(words, speakers, strict=True)
+    )
+    changes = [index for index in range(1, len(words)) if speakers[index] != speakers[index - 1]]
+    return gained - sum(change(words, index, options) for index in changes)
 
 
-def smoothed(words: list[Word], exclusive: tuple[Turn, ...], options: MergeOptions) -> list[str]:
-    turns = [own_turn(word, exclusive, options) for word in words]
-    raw: list[str] = []
-    for turn in turns:
-        raw.append(turn.speaker if turn else raw[-1] if raw else "")
-    labels: list[str] = []
-    for index, turn in enumerate(turns):
-        before = labels[-1] if labels else ""
-        after = raw[index + 1] if index + 1 < len(raw) else raw[index]
-        alone = before not in ("", raw[index]) and after != raw[index]
-        short = turn is not None and turn.end - turn.start < options.min_exclusive_turn
-        labels.append(before if alone and short else raw[index])
-    return labels
+def greatest_likelihood(words: Sequence[Word], recording: Recording, options: MergeOptions) -> int:
+    """Of all sequences of speakers."""
+    everybody = {"", *(turn.speaker for turn in (*recording.turns, *recording.exclusive))}
+    best = dict.fromkeys(everybody, 0)
+    for index, word in enumerate(words):
+        cost = change(words, index, options) if index else 0
+        changed = max(best.values()) - cost
+        best = {who: max(said, changed) + gain(word, who, recording, options) for who, said in best.items()}
+    return max(best.values())
 
 
-def own_turn(word: Word, exclusive: tuple[Turn, ...], options: MergeOptions) -> Turn | None:
+def change(words: Sequence[Word], index: int, options: MergeOptions) -> int:
+    """What speaks against another speaker from the word at `index` on."""
+    word = words[index - 1]
+    if word.text.endswith(".") or words[index].start - word.end > options.max_pause:
+        return options.change_after_sentence
+    punctuated = any(word.text.endswith(".") for word in words[max(0, index - 50) : index])
+    return options.change_within_sentence if punctuated else options.change_without_sentences
+
+
+def gain(word: Word, speaker: str, recording: Recording, options: MergeOptions) -> int:
+    end = max(word.end, word.start + 1)  # a moment belongs to the turn that it lies in
+
     def shared(turn: Turn) -> int:
-        if word.start == word.end:  # a moment belongs to the turn that it lies in
-            return int(turn.start <= word.start < turn.end)
-        return max(0, min(word.end, turn.end) - max(word.start, turn.start))
+        return max(0, min(end, turn.end) - max(word.start, turn.start))
 
-    def total(turn: Turn) -> int:
-        return sum(shared(other) for other in exclusive if other.speaker == turn.speaker)
+    every = (*recording.exclusive, *recording.turns)
+    if any(shared(turn) for turn in every):
+        share = sum(shared(turn) for turn in every if turn.speaker == speaker) / (2 * (end - word.start))
+    else:
+        share = float(nearest(word, recording.exclusive, options) == speaker)
+    return round(1000 * log(1 + share / 0.05))
 
-    touching = [turn for turn in exclusive if shared(turn)]
-    if touching:
-        best = max(touching, key=total).speaker
-        return max((turn for turn in touching if turn.speaker == best), key=shared)
+
+def nearest(word: Word, exclusive: Sequence[Turn], options: MergeOptions) -> str | None:
     near = sorted(exclusive, key=lambda turn: distance(word, turn))
-    return near[0] if near and distance(word, near[0]) <= options.nearest_turn else None
+    return near[0].speaker if near and distance(word, near[0]) <= options.nearest_turn else None
 
 
 def distance(word: Word, turn: Turn) -> int:
     return max(0, turn.start - word.end, word.start - turn.end) if turn else FOREVER
+
+
+def end_of(words: list[Word]) -> int:
+    return max(word.end for word in words)
