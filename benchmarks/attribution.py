@@ -14,6 +14,8 @@ wrong speaker, of all and of those within 0.5 s of somebody else's turn or insid
 of what largest overlap had. cpWER counts what recognition got wrong as well. Labels are matched with names once for each
 conversation, by the time that their turns share.
 
+Then the same with the reference's own turns in place of those found: what recognition's times and merging lose by themselves.
+
 Then how far the starts of matched words are from the reference's, for words that open a phrase, whose starts are exact: as
 Whisper says them, and as voice activity corrects them (asr_service/timing.py).
 
@@ -23,7 +25,7 @@ tenth of the time. Then only segmentation's own errors and those of merging are 
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,12 +106,10 @@ def main() -> None:
         for case in cases
         for spoken, _ in case.pairs(case.stages.words)
     ]
-    scores = {name: scored(cases, rule) for name, rule in RULES.items()}
     seconds = sum(case.conversation.seconds for case in cases)
-    print(
-        f"{seconds / 60:.1f} min, {len(near)} words matched, {sum(near)} of them near somebody else's turn\n"
-    )
-    print_rules(scores, near)
+    print(f"{seconds / 60:.1f} min, {len(near)} words matched, {sum(near)} of them near somebody else's turn")
+    print_rules("rule", cases, near)
+    print_rules("rule, with the reference's turns", [with_true_turns(case) for case in cases], near)
     print_starts(cases, recognizer)
 
 
@@ -165,10 +165,18 @@ def scored(cases: Sequence[Case], rule: Rule) -> Scored:
     return Scored(errors / words, right)
 
 
-def print_rules(scores: Mapping[str, Scored], near: Sequence[bool]) -> None:
-    print(
-        "| rule | cpWER | wrong speaker, near others' turns | wrong speaker, all words | repaired | broken |"
+def with_true_turns(case: Case) -> Case:
+    turns = tuple(
+        gateway.merge.Turn(round(turn.start * _NANOSECONDS), round(turn.end * _NANOSECONDS), turn.speaker)
+        for turn in case.conversation.turns
     )
+    names = {turn.speaker: turn.speaker for turn in turns}
+    return replace(case, stages=Stages(case.stages.words, turns, turns), names=names)
+
+
+def print_rules(title: str, cases: Sequence[Case], near: Sequence[bool]) -> None:
+    scores = {name: scored(cases, rule) for name, rule in RULES.items()}
+    print(f"\n| {title} | cpWER | wrong, near others' turns | wrong, all words | repaired | broken |")
     print("| --- | --- | --- | --- | --- | --- |")
     baseline = scores["largest overlap"].right
     for name, score in scores.items():
