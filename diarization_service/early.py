@@ -6,6 +6,8 @@ many groups, those of one name that come to be linked first are joined for good:
 length of audio, and what an update costs does not grow with it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
@@ -29,6 +31,8 @@ _LEAST_SHARE = 0.1
 _STICKINESS = 0.15
 # Speakers that could be final stay as many until a distance is by this share on the other side of the threshold.
 _INERTIA = 0.06
+# Who was a speaker stays one with this share of what it takes to become one: the others may go on while this one listens.
+_STAYING_SHARE = 0.5
 # Voices nearer than this are not told apart, even where more speakers were announced: they may be yet to come.
 _SPLIT = 0.5
 
@@ -152,11 +156,30 @@ def _speakers(found: list[Merge], weights: Floats, names: Names, bounds: Speaker
     cut = _cut(_heights(found, names), heavy_after(found, weights, least), bounds)
     clusters = clusters_after(found[:cut], len(weights))
     sizes = np.bincount(clusters, weights, len(weights))
-    heavy = np.flatnonzero(sizes >= min(least, sizes.max()))
-    appeared = heavy[np.argsort([np.flatnonzero(clusters == cluster)[0] for cluster in heavy])]
+    heavy = np.flatnonzero(sizes >= min(least, sizes.max())).tolist()
+    light = [
+        cluster for cluster in np.argsort(-sizes).tolist() if _STAYING_SHARE * least <= sizes[cluster] < least
+    ]
+    chosen = [*heavy, *_staying(clusters, names, heavy, light)][: bounds.maximum]
     speakers = np.full(len(weights), -1)
-    speakers[appeared] = np.arange(appeared.size)
-    return speakers[clusters]
+    for speaker, cluster in enumerate(sorted(chosen, key=clusters.tolist().index)):
+        speakers[clusters == cluster] = speaker
+    return speakers
+
+
+def _staying(clusters: Places, names: Names, heavy: list[int], light: list[int]) -> Iterator[int]:
+    """Those of the light clusters that go by a name by which no heavy one goes."""
+    taken = {UNKNOWN, *(_name_in(names[clusters == cluster]) for cluster in heavy)}
+    for cluster in light:
+        name = _name_in(names[clusters == cluster])
+        if name not in taken:
+            taken.add(name)
+            yield cluster
+
+
+def _name_in(names: Names) -> int:
+    """The one that most groups have, leaving out those that have none."""
+    return int(np.bincount(names + 1)[1:].argmax()) if names.max() > UNKNOWN else UNKNOWN
 
 
 def _heights(found: list[Merge], names: Names) -> npt.NDArray[np.float64]:
