@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -21,6 +22,7 @@ from diarization_service.recording import Recording
 from diarization_service.reports import CLUSTERING, Report
 from diarization_service.session import Cancelled, Session
 from diarization_service.stages import Networks
+from diarization_service.timetable import Timetable
 from serving import logs
 from serving.speakers import SpeakerBounds, speaker_bounds
 from serving.status import to_status
@@ -69,7 +71,7 @@ class Answering:
         self._most_held = most_held(networks)
         self._outbox = outbox
         self._batcher = Batcher(networks, moved=self._moved, failed=self._fail, report=self._report)
-        self._early = ThreadPoolExecutor(1, thread_name_prefix="early")
+        self._early = Timetable("early")
         self._answers = ThreadPoolExecutor(_ANSWERS, thread_name_prefix="answer")
         self._sessions: dict[int, Session] = {}
         self._removing = threading.Lock()
@@ -135,19 +137,25 @@ class Answering:
 
     def _moved(self, session: Session) -> None:
         self._finish(session)
-        if session.claim_early():
-            self._early.submit(self._tell_early, session)
+        self._ask_early(session)
 
     def _finish(self, session: Session) -> None:
         if session.claim_answer():
             self._batcher.discard(session)
             self._answers.submit(self._answer, session)
 
+    def _ask_early(self, session: Session) -> None:
+        due = session.claim_early()
+        if due is not None:
+            self._early.add(due, partial(self._tell_early, session))
+
     def _tell_early(self, session: Session) -> None:
         try:
             session.tell_early()
         except Exception as error:  # noqa: BLE001  the others go on
             self._fail(session, error)
+        # The networks may have gone on meanwhile, or have passed over it.
+        self._ask_early(session)
         self._batcher.wake()
 
     def _answer(self, session: Session) -> None:

@@ -1,8 +1,8 @@
 """Windows and blocks of all recordings in flight through the two networks, in shared batches, on one thread.
 
 - *When.* The thread takes what is there as soon as it is free; meanwhile work gathers, so batches grow with the load and
-  nobody waits for company on purpose. Embedding goes first where it has a full batch, for until then audio is held;
-  otherwise segmentation, which makes work for embedding.
+  nobody waits for company on purpose. Embedding goes first: until then audio is held, and segmentation, which makes its
+  work, fills its batches.
 - *Which.* Recordings take turns: each gives one item, and then another, until the batch is full; who gave goes to the back.
   So a long recording does not starve a short one.
 - *Failures.* Where a batch fails, each recording's part is computed by itself, so that one does not fail its neighbours.
@@ -44,7 +44,7 @@ class Batcher:
         report: Callable[[Report], None],
     ) -> None:
         """`moved` is called when a session took results, `failed` when that or computing them raised."""
-        self._stages: tuple[Stage, Stage] = Segmentation(networks), Embedding(networks)
+        self._stages: tuple[Stage, ...] = Embedding(networks), Segmentation(networks)
         self._moved = moved
         self._failed = failed
         self._report = report
@@ -96,15 +96,11 @@ class Batcher:
         return stage, chosen
 
     def _due(self) -> Stage | None:
-        segmentation, embedding = self._stages
-        windows, blocks = (
-            sum(session.ready(stage.name) for session in self._sessions) for stage in self._stages
-        )
-        if blocks >= embedding.most:
-            return embedding
-        if windows:
-            return segmentation
-        return embedding if blocks else None
+        """The later stage that has anything to do."""
+        return next((stage for stage in self._stages if self._ready(stage)), None)
+
+    def _ready(self, stage: Stage) -> bool:
+        return any(session.ready(stage.name) for session in self._sessions)
 
     def _shares(self, stage: Stage) -> list[tuple[Session, int]]:
         sessions = list(self._sessions)

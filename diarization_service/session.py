@@ -60,7 +60,9 @@ class Session:
         self._compute_seconds = 0.0
         self._early = KnownTurns()
         self._known = Known()
-        self._embedded = 0
+        # Windows embedded, and how many of them the early turns told last are made from.
+        self._embedded = self._told = 0
+        self._early_claims = threading.Lock()
         self._early_claimed = False
         self._early_running = False
         self._next_early = 0.0
@@ -123,12 +125,14 @@ class Session:
             self._is_answering = True
             return True
 
-    def claim_early(self) -> bool:
-        """Whether early turns are due; then `tell_early` is to be called."""
-        if self._early_claimed or time.monotonic() < self._next_early:
-            return False
-        self._early_claimed = self._recording.embedded > self._embedded
-        return self._early_claimed
+    def claim_early(self) -> float | None:
+        """When early turns are due, by `time.monotonic`, if there will be new ones; then `tell_early` is to be called."""
+        with self._early_claims:
+            is_over = self._is_answering or self._closed.is_set()
+            if is_over or self._early_claimed or self._embedded == self._told:
+                return None
+            self._early_claimed = True
+            return self._next_early
 
     def tell_early(self) -> None:
         """Takes long: the stages pass over the recording meanwhile."""
@@ -155,7 +159,7 @@ class Session:
 
     def _tell_early(self) -> None:
         started = time.monotonic()
-        self._embedded = self._recording.embedded
+        self._told = self._embedded
         early = self._recording.early()
         if early is not None:
             self._say(self._early.known(early, self._recording.received))
@@ -165,6 +169,7 @@ class Session:
 
     def _changed(self) -> None:
         """After each call that moved the recording on."""
+        self._embedded = self._recording.embedded
         now = time.monotonic()
         for stage, ready in (
             (SEGMENTATION, self._recording.ready_windows),

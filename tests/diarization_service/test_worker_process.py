@@ -20,7 +20,7 @@ from diarization_service.turns import Known
 from serving.errors import StageFailed, Unavailable
 from serving.times import seconds
 from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeResponse, SpeakerHints
-from support.diarization_worker import COMMAND, ENVIRONMENT, Deed
+from support.diarization_worker import COMMAND, ENVIRONMENT, Deed, asking
 from support.diarized import WrittenNetworks, conversation, spoken
 from support.turns import Applied
 from support.waiting import until
@@ -43,13 +43,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def asking(deed: Deed, length: float = 1.0) -> bytes:
-    """A recording of so many seconds, each of which asks for the deed."""
-    second = np.zeros(16_000, "<i2")
-    second[0] = deed
-    return np.tile(second, round(length)).tobytes()
 
 
 async def answered(
@@ -165,6 +158,7 @@ async def test_many_at_once_in_any_chunks_are_answered_as_each_alone(
 ) -> None:
     audios = [conversation(people, 12.0 + 5 * people, seed=people) for people in (1, 2, 3, 4)]
     alone = [known(await answered(worker, audio)) for audio in audios]
+    await until(lambda: len(reports.of(CLUSTERING)) == len(audios))
     reports.clear()
     chunks = [SECOND // 50, SECOND // 3, 4 * SECOND, 100 * SECOND]
     together = await asyncio.gather(*(answered(worker, audio, chunk) for audio in audios for chunk in chunks))

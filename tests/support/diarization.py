@@ -134,15 +134,18 @@ async def served(*workers: FakeWorker, config: Config | None = None) -> AsyncIte
 
 @asynccontextmanager
 async def serving_with(
-    spawn: Spawn, config: Config, registry: CollectorRegistry | None = None
+    spawn: Spawn,
+    config: Config,
+    registry: CollectorRegistry | None = None,
+    metrics: DiarizationMetrics | None = None,
 ) -> AsyncIterator["Caller"]:
-    """The real server before workers that `spawn` makes."""
+    """The real server before workers that `spawn` makes; `metrics`, if given, are those of `registry`."""
     registry = registry or CollectorRegistry()
     service = DiarizationService(
         config,
         spawn=spawn,
         models=lambda: [of_role("segmentation"), of_role("embedding")],
-        metrics=DiarizationMetrics(registry),
+        metrics=metrics or DiarizationMetrics(registry),
     )
     async with running(service, config, registry) as server:
         await server.wait_serving()

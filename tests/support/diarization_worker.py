@@ -40,6 +40,13 @@ class Deed(enum.IntEnum):
     HEAR_NOTHING = 1_004
 
 
+def asking(deed: Deed, length: float = 1.0) -> bytes:
+    """A recording of so many seconds, each of which asks for the deed."""
+    second = np.zeros(16_000, "<i2")
+    second[0] = deed
+    return np.tile(second, round(length)).tobytes()
+
+
 class ObedientNetworks(WrittenNetworks):
     """Does what the loudest sample of the windows asks for."""
 
