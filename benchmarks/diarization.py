@@ -1,146 +1,220 @@
-"""The diarization service's pipeline against pyannote.audio's own: the same turns, how much sooner?
+"""Who speaks when, by the service's stages, by pyannote.audio and by sherpa-onnx: how long, at what cost, how well?
 
-    python -m benchmarks.diarization [--device auto] [--seconds 300] [--repeat 3] [--recording mono-16k.wav]
+    python -m benchmarks.diarization [--device cpu] [--seconds 120] [--speakers 3] [--threads 2] [--repeat 3]
+    python -m benchmarks.diarization --device cuda --seconds 1020 --at-once 1 32 [--precision fp16] [--pack FILE.npz]
 
-The two take turns over the same recording, each warm, on the same device with the same weights; pyannote.audio has batches
-of 32, as its published pipeline does, the service its own defaults. Prints the median of each, their ratio, and whether
-the turns are equal.
+On the same recording, machine, threads and weights, each in a process of its own, one after the other, in turn:
+`pyannote` (its pipeline, with the batch sizes that are fastest on the first 20 s), `exact` and `fast` (the service's
+modes), `sherpa` (sherpa-onnx with CAM++, on CPUs). Each is warm. Prints the median of each one's wall and CPU seconds, its
+peak memory beyond what was loaded to join the recording (torch among it), its error rate (no collar, overlap included) and how far its turns are from pyannote.audio's. With `--at-once`
+above 1, so many copies of the recording share the service's batches; pyannote.audio takes one at a time.
+
+Last the floor: the operations that the networks need at least once for each window, at the rate of a large product.
 """
 
 import argparse
+import json
+import resource
+import subprocess
+import sys
 import time
-import wave
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from diarization_service.config import WorkerConfig
-from diarization_service.pipeline import build, load_pipeline
-from diarization_service.turns import Track, Turn, diarization
+from benchmarks.conversations import converse
+from benchmarks.corpus import Recording, Turn
+from benchmarks.der import diarization_error_rate
+from benchmarks.diarization_networks import SEGMENTATION_OPERATIONS, TRUNK_OPERATIONS
+from benchmarks.diarizers import Audio, diarized, sherpas, tuned
+from benchmarks.packing import Pack
+from diarization_service.config import PRECISIONS, WorkerConfig
+from diarization_service.torch_networks import load_networks
 from serving import logs
 from serving.models.store import ModelStore
-from serving.speakers import SpeakerBounds
 from serving.times import SAMPLE_RATE
 
-# isort: split
-from pyannote.audio.pipelines import SpeakerDiarization
+_WARM_SECONDS = 20
 
-Audio = NDArray[np.float32]
-Diarize = Callable[[Audio], tuple[Turn, ...]]
+DiarizeAll = Callable[[list[Audio]], list[tuple[Turn, ...]]]
 
 
 @dataclass(frozen=True)
-class Timed:
-    """Wall seconds of each run, and the turns of the last."""
+class Result:
+    """One run: seconds, bytes, and who spoke when as it was said of the first copy."""
 
-    seconds: list[float]
+    wall: float
+    cpu: float
+    memory: int
+    gpu_memory: int
+    note: str
     turns: tuple[Turn, ...]
+
+    @classmethod
+    def from_json(cls, text: str) -> "Result":
+        fields = json.loads(text)
+        return cls(**fields | {"turns": tuple(Turn(**turn) for turn in fields["turns"])})
 
 
 def main() -> None:
+    arguments = parsed()
+    logs.configure("warning", "console")
+    if arguments.only:
+        print(json.dumps(asdict(run(arguments.only, arguments.at_once[0], arguments))))
+        return
+    recording = recording_for(arguments)
+    for at_once in arguments.at_once:
+        ways = [way for way in arguments.ways if at_once == 1 or way in ("exact", "fast")]
+        results: dict[str, list[Result]] = {way: [] for way in ways}
+        for _ in range(arguments.repeat):
+            for way in ways:
+                results[way].append(apart(way, at_once))
+        report(recording, at_once, results)
+    floor(torch.device(arguments.device), recording.seconds)
+
+
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda or cuda:N; auto takes a GPU if there is one"
-    )
-    parser.add_argument("--seconds", type=float, default=300, help="length of the recording joined for it")
-    parser.add_argument("--recording", type=Path, help="a mono 16 kHz WAV file to take instead")
+    ways = ("pyannote", "exact", "fast", "sherpa")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--seconds", type=float, default=120, help="length of the conversation joined for it")
+    parser.add_argument("--speakers", type=int, default=3)
+    parser.add_argument("--pack", type=Path, help="phrases to join, where none can be downloaded")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of the service's networks")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--at-once", type=int, nargs="+", default=[1])
+    parser.add_argument("--ways", nargs="+", choices=ways, default=ways)
+    parser.add_argument("--only", choices=ways, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    logs.configure("warning", "console")
-    device = arguments.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    audio = wav_samples(arguments.recording) if arguments.recording else joined(arguments.seconds)
-    store = ModelStore()
+    if arguments.device != "cpu":
+        arguments.ways = [way for way in arguments.ways if way in ("pyannote", "exact")]
+    return arguments
+
+
+def recording_for(arguments: argparse.Namespace) -> Recording:
+    join = Pack(arguments.pack).converse if arguments.pack else partial(converse)
+    return join(arguments.seconds, arguments.speakers, seed=0)
+
+
+def apart(way: str, at_once: int) -> Result:
+    """In a process of its own, so that its memory is its own. Raises subprocess.CalledProcessError."""
+    command = [sys.executable, "-m", "benchmarks.diarization", *sys.argv[1:], "--only", way]
+    done = subprocess.run(
+        [*command, "--at-once", str(at_once)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return Result.from_json(done.stdout.splitlines()[-1])
+
+
+def run(way: str, at_once: int, arguments: argparse.Namespace) -> Result:
+    audio = recording_for(arguments).samples.astype(np.float32) / np.float32(32_768)
+    torch.set_num_threads(arguments.threads)
+    before = peak_memory()
+    diarize, note = diarizer(way, audio[: _WARM_SECONDS * SAMPLE_RATE], arguments)
+    diarize([audio[: _WARM_SECONDS * SAMPLE_RATE]])
+    started, cpu = time.perf_counter(), time.process_time()
+    found = diarize([audio] * at_once)
+    return Result(
+        wall=time.perf_counter() - started,
+        cpu=time.process_time() - cpu,
+        memory=peak_memory() - before,
+        gpu_memory=torch.cuda.max_memory_reserved() if arguments.device != "cpu" else 0,
+        note=note,
+        turns=found[0],
+    )
+
+
+def peak_memory() -> int:
+    """Of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def diarizer(way: str, excerpt: Audio, arguments: argparse.Namespace) -> tuple[DiarizeAll, str]:
+    """What answers several recordings, and what there is to say about it."""
+    if way == "sherpa":
+        one = sherpas(arguments.threads)
+        return lambda recordings: [one(audio) for audio in recordings], "CAM++"
+    store, device = ModelStore(), torch.device(arguments.device)
     config = WorkerConfig(
-        str(store.path("pyannote-segmentation-3.0")), str(store.path("wespeaker-resnet34")), device
+        str(store.path("pyannote-segmentation-3.0")),
+        str(store.path("wespeaker-resnet34")),
+        arguments.device,
+        threads=arguments.threads,
     )
-    ways = {"pyannote.audio": pyannotes(config, torch.device(device)), "service": services(config)}
-    timed = alternate(ways, audio, arguments.repeat)
-    report(timed, len(audio) / SAMPLE_RATE, device)
+    if way == "pyannote":
+        one, sizes = tuned(config, device, excerpt)
+        return lambda recordings: [one(audio) for audio in recordings], f"batches of {sizes.embedding}"
+    networks = load_networks(replace(config, mode=way, precision=arguments.precision))
+    networks.warm_up()
+    return partial(diarized, networks), networks.settings.precision
 
 
-def pyannotes(config: WorkerConfig, device: torch.device) -> Diarize:
-    pipeline = build(config, device, SpeakerDiarization)
-    pipeline.segmentation_batch_size = pipeline.embedding_batch_size = 32
-
-    def diarize(audio: Audio) -> tuple[Turn, ...]:
-        output: Any = pipeline({"waveform": torch.from_numpy(audio)[None], "sample_rate": SAMPLE_RATE})
-        found = diarization(
-            tracks(output.speaker_diarization),
-            tracks(output.exclusive_speaker_diarization),
-            len(audio),
-        )
-        return found.turns
-
-    return diarize
-
-
-def tracks(annotation: Any) -> list[Track]:
-    return [
-        (segment.start, segment.end, label) for segment, _, label in annotation.itertracks(yield_label=True)
-    ]
-
-
-def services(config: WorkerConfig) -> Diarize:
-    pipeline = load_pipeline(config)
-    pipeline.warm_up()
-
-    def diarize(audio: Audio) -> tuple[Turn, ...]:
-        return pipeline(audio, SpeakerBounds(), lambda *_: None).turns
-
-    return diarize
-
-
-def alternate(ways: dict[str, Diarize], audio: Audio, repeat: int) -> dict[str, Timed]:
-    """One run each to warm up on the first half minute, then `repeat` of each in turn."""
-    for diarize in ways.values():
-        diarize(audio[: 30 * SAMPLE_RATE])
-    timed = {name: Timed([], ()) for name in ways}
-    for _ in range(repeat):
-        for name, diarize in ways.items():
-            started = time.monotonic()
-            turns = diarize(audio)
-            timed[name] = Timed([*timed[name].seconds, time.monotonic() - started], turns)
-    return timed
-
-
-def report(timed: dict[str, Timed], seconds: float, device: str) -> None:
-    where = f"{torch.cuda.get_device_name(device)}" if device.startswith("cuda") else "cpu"
-    reference, ours = timed.values()
-    theirs_median, ours_median = median(reference.seconds), median(ours.seconds)
-    print(f"{seconds:.0f} s of audio on {where}, torch {torch.__version__}; medians of {len(ours.seconds)}")
-    print("| | pyannote.audio | service | service over pyannote.audio |")
-    print("| --- | --- | --- | --- |")
-    print(f"| wall time, s | {theirs_median:.2f} | {ours_median:.2f} | {ours_median / theirs_median:.3f} |")
+def report(recording: Recording, at_once: int, results: dict[str, list[Result]]) -> None:
     print(
-        f"| real-time factor | {theirs_median / seconds:.4f} | {ours_median / seconds:.4f} | |\n"
-        f"turns: {len(ours.turns)}, of {len({turn.speaker for turn in ours.turns})} speakers; "
-        f"equal to pyannote.audio's: {ours.turns == reference.turns}"
+        f"\n{recording.name}: {recording.seconds:.0f} s, {at_once} at once; medians of {len(next(iter(results.values())))}"
     )
+    print(
+        "| | wall, s | CPU, s | CPU s per s | audio s per s | peak memory, MiB | on the GPU, MiB | DER | from pyannote's | times pyannote |"
+    )
+    print("| --- " * 10 + "|")
+    reference = results.get("pyannote")
+    for way, runs in results.items():
+        print(f"| {way} ({runs[-1].note}) | {row(recording, at_once, runs, reference)} |", flush=True)
 
 
-def wav_samples(path: Path) -> Audio:
-    with wave.open(str(path)) as file:
-        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (SAMPLE_RATE, 1, 2):
-            raise SystemExit(f"{path} is not mono 16-bit WAV at 16 kHz")
-        data = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
-    return data.astype(np.float32) / np.float32(32768)
+def row(recording: Recording, at_once: int, runs: list[Result], reference: list[Result] | None) -> str:
+    wall, cpu = median(run.wall for run in runs), median(run.cpu for run in runs)
+    memory, gpu_memory = (
+        max(sizes) / 2**20 for sizes in zip(*((run.memory, run.gpu_memory) for run in runs), strict=True)
+    )
+    seconds = recording.seconds * at_once
+    rate = diarization_error_rate(recording, runs[-1].turns)
+    cells = [
+        f"{wall:.2f}",
+        f"{cpu:.2f}",
+        f"{cpu / seconds:.3f}",
+        f"{seconds / wall:.1f}",
+        f"{memory:.0f}",
+        f"{gpu_memory:.0f}",
+    ]
+    cells.append(f"{rate:.1%}")
+    if reference:
+        theirs = replace(recording, turns=reference[-1].turns)
+        cells.append(f"{diarization_error_rate(theirs, runs[-1].turns):.2%}")
+        cells.append(f"{median(run.wall for run in reference) / wall:.2f}")
+    return " | ".join(cells)
 
 
-def joined(seconds: float) -> Audio:
-    # Here, since a machine that is given a recording need not have what joins one.
-    from benchmarks.corpus import conversation  # noqa: PLC0415
+def floor(device: torch.device, seconds: float) -> None:
+    """What the networks' operations take at the rate of a large product, in each precision that the device is for."""
+    operations = seconds * (SEGMENTATION_OPERATIONS + TRUNK_OPERATIONS)
+    for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
+        rate = rate_of(device, dtype)
+        print(
+            f"floor, {name}: {operations:.3g} operations at {rate / 1e12:.3g} T/s: {operations / rate:.2f} s"
+        )
 
-    return conversation(seconds).samples.astype(np.float32) / np.float32(32768)
+
+def rate_of(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of the best of ten products."""
+    size = 8192 if device.type == "cuda" else 2048
+    square = torch.randn(size, size, device=device, dtype=dtype)
+    best = min(_timed_product(square) for _ in range(10))
+    return 2.0 * size**3 / best
+
+
+def _timed_product(square: torch.Tensor) -> float:
+    started = time.perf_counter()
+    # Reading one element waits for the product.
+    (square @ square)[0, 0].item()
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

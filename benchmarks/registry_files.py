@@ -18,12 +18,14 @@ class Package:
     requirement: str
     source: bool
     platform: str | None = None
+    python: str | None = None
 
     @property
     def pip_flags(self) -> list[str]:
         name = self.requirement.split("==")[0]
         kind = f"--no-binary={name}" if self.source else "--only-binary=:all:"
-        return [kind, *([f"--platform={self.platform}"] if self.platform else [])]
+        chosen = {"platform": self.platform, "python-version": self.python}
+        return [kind, *(f"--{name}={value}" for name, value in chosen.items() if value)]
 
 
 def fetch(package: Package, digests: dict[str, str], folder: Path) -> dict[str, Path]:

@@ -19,7 +19,7 @@ import sherpa_onnx
 import torch
 
 from benchmarks.corpus import Turn, read_audio
-from benchmarks.diarization import Audio, Diarize, pyannotes, services
+from benchmarks.diarizers import Audio, Diarize, pyannotes, services
 from diarization_service.config import WorkerConfig
 from serving import logs
 from serving.models.store import ModelStore
