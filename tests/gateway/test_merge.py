@@ -249,11 +249,11 @@ def test_words_that_nobody_is_near_follow_when_the_word_before_them_is_relabelle
 
 
 def test_words_of_a_sentence_are_relabelled_with_what_follows():
-    merger = Merger(MergeOptions())
-    merger.patch_turns(patch(turn(0, 1, "A"), turn(1, 2, "B"), turn(2, 4, "B")))
-    for at, text in enumerate(("One.", "Two", "three", "four")):
+    merger = Merger(MergeOptions(max_pause=seconds(9)))
+    merger.patch_turns(patch(turn(0, 1, "A"), turn(1, 2, "B"), turn(8, 9, "B")))
+    for at, text in ((0, "One."), (1, "Two"), (4, "three"), (8, "four")):
         merger.add_words([word(text, at, at + 0.9)])
-    revised = merger.patch_turns(patch(turn(2, 4, "A"), since=2, until=3))
+    revised = merger.patch_turns(patch(turn(8, 9, "A"), since=8, until=9))
     assert spoken(revised) == [("A", "Two"), ("A", "three"), ("A", "four")]
 
 
