@@ -57,6 +57,7 @@ class Session:
         self._is_answering = False
         self._waiting: dict[str, deque[float]] = {SEGMENTATION: deque(), EMBEDDING: deque()}
         self._meter = ProgressMeter()
+        # In the networks and for the answer: one after the other, so never more than passes. Early turns come beside them.
         self._compute_seconds = 0.0
         self._early = KnownTurns()
         self._known = Known()
@@ -164,7 +165,6 @@ class Session:
         if early is not None:
             self._say(self._early.known(early, self._recording.received))
         took = time.monotonic() - started
-        self._compute_seconds += took
         self._next_early = started + max(_EARLY_SECONDS, took / _EARLY_SHARE)
 
     def _changed(self) -> None:
