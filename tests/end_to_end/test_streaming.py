@@ -45,6 +45,25 @@ async def test_segments_come_before_the_upload_ends(caller: Caller) -> None:
     assert transcript.final_segments == transcript.segments
 
 
+async def test_speakers_come_before_the_upload_ends(caller: Caller) -> None:
+    recording = conversation(30)
+    labelled = asyncio.Event()
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield recording.samples.tobytes()
+        async with asyncio.timeout(180):
+            await labelled.wait()
+
+    transcript = Transcript()
+    async for event in caller.client.transcribe(upload(), configuration(pcm=PCM)):
+        transcript.apply(event)
+        if event.segment.speaker and not labelled.is_set():
+            assert not event.segment.speaker_final
+            labelled.set()
+    assert transcript.final_segments == transcript.segments
+    assert transcript.speakers == [voice.label for voice in transcript.voices]
+
+
 async def test_replaying_events_gives_what_transcribe_file_returns(caller: Caller, wav: Path) -> None:
     streamed = await caller.transcribe(wav)
     whole = await caller.transcribe_file(wav)
