@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from benchmarks.conversations import Manner, converse
 from diarization_service.final_turns import Answer
 from diarization_service.recording import Recording
 from diarization_service.runs import Track
@@ -56,6 +57,7 @@ def noise(seconds: float) -> Pcm:
 
 CLIPS: dict[str, Callable[[], Pcm]] = {
     "two speakers": lambda: sample(8.0, 11.4),
+    "three speakers, some at once": lambda: converse(16, 3, 71, Manner(overlap=0.12, quick=0.6)).samples,
     "under a window": lambda: sample(6.0, 3.3),
     "clipped": lambda: clipped(sample(12.0, 10.0)),
     "with a constant voltage": lambda: sample(12.0, 10.0) + np.int16(4_000),
