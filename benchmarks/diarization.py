@@ -6,8 +6,9 @@
 On the same recording, machine, threads and weights, each in a process of its own, one after the other, in turn:
 `pyannote` (its pipeline, with the batch sizes that are fastest on the first 20 s), `exact` and `fast` (the service's
 modes), `sherpa` (sherpa-onnx with CAM++, on CPUs). Each is warm. Prints the median of each one's wall and CPU seconds, its
-peak memory beyond what was loaded to join the recording (torch among it), its error rate (no collar, overlap included) and how far its turns are from pyannote.audio's. With `--at-once`
-above 1, so many copies of the recording share the service's batches; pyannote.audio takes one at a time.
+peak memory beyond what was loaded to join the recording (torch among it), its error rate (no collar, overlap included) and
+how far its turns are from pyannote.audio's. With `--at-once` above 1, so many copies of the recording share the service's
+batches; pyannote.audio takes one at a time.
 
 Last the floor: the operations that the networks need at least once for each window, at the rate of a large product.
 """
