@@ -6,7 +6,8 @@
 On pyannote.audio's sample, 13 excerpts of meetings, and --minutes of joined conversations of 2 to 6 speakers with overlap,
 each without a hint and with hints: the right number exactly, one speaker more at least, one less at most. Audio arrives in
 chunks of --chunk seconds. Equal are as many turns, of the same speakers but for their names, whose bounds differ by a frame
-(17 ms) at most, in both lists. Of the turns that are not equal, prints what share of the speech got another label.
+(17 ms) at most, in both lists. Of the turns that are not equal, prints what share of the speech got another label, which
+is also what another --mode or --precision changes.
 
 Ours run first, all recordings one after the other, so that the peak memory printed is theirs alone: the process's beyond
 what it had with the models loaded and warm, and the GPU's as torch allocated it. Ends with status 1 if any are not equal.
@@ -31,7 +32,7 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from benchmarks.conversations import converse
 from benchmarks.corpus import MEETING_NAMES, Samples
 from benchmarks.packing import Pack, fetched
-from diarization_service.config import WorkerConfig
+from diarization_service.config import PRECISIONS, WorkerConfig
 from diarization_service.pipeline import build
 from diarization_service.recording import Recording
 from diarization_service.torch_networks import TorchNetworks, load_networks
@@ -96,8 +97,8 @@ def main() -> None:
         str(store.path("pyannote-segmentation-3.0")),
         str(store.path("wespeaker-resnet34")),
         device,
-        mode="exact",
-        precision="fp32",
+        mode=arguments.mode,
+        precision=arguments.precision,
         threads=arguments.threads,
     )
     cases = list(all_cases(arguments))
