@@ -6,6 +6,7 @@ known_turns   what they say about a word so far, and for good
 attribution   what the turns say about a word by itself
 sequence      who says words that follow each other
 labels        the same as words and turns come: guessed, and decided
+sentences     where a sentence ends
 runs          where one segment ends and the next begins
 previews      which segments were sent before they were final, and what takes their place
 merger        the whole: what can be said now, and what nothing later can change
