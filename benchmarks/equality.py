@@ -119,6 +119,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--hints", nargs="+", choices=HINTS, default=HINTS)
     parser.add_argument("--chunk", type=float, default=1.0, help="seconds of audio that arrive at once")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 takes all")
+    parser.add_argument("--mode", choices=("exact", "fast"), default="exact", help="of ours")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of ours")
     parser.add_argument(
         "--pack", type=Path, help="recordings of benchmarks/packing.py, where none can be downloaded"
     )
