@@ -1,7 +1,7 @@
 """The two networks as stages alike: what each takes of a recording, computes of several, and gives back."""
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from diarization_service.stages import Activity, Block, Floats, Networks
 
 
 class Stage(Protocol):
-    """One of the networks. `Any` is what it takes of one recording, and what it gives back for it."""
+    """One of the networks. `Any` is what it takes of one recording, of several joined, and gives back for one."""
 
     name: str
     most: int
@@ -21,8 +21,11 @@ class Stage(Protocol):
     def take(self, recording: Recording, most: int) -> Any:
         """Up to `most` items that are ready."""
 
-    def compute(self, parts: Sequence[Any]) -> Sequence[Any]:
-        """What comes of each part, all computed together. Raises MachineFailed."""
+    def joined(self, parts: Sequence[Any]) -> Any:
+        """The items of all parts."""
+
+    def compute(self, joined: Any, sizes: Sequence[int]) -> Sequence[Any]:
+        """What comes of parts of these sizes. Raises MachineFailed."""
 
     def accept(self, recording: Recording, result: Any) -> None: ...
 
@@ -39,9 +42,12 @@ class Segmentation:
     def take(self, recording: Recording, most: int) -> Floats:
         return recording.take_windows(most)
 
-    def compute(self, parts: Sequence[Floats]) -> Sequence[Activity]:
-        windows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return np.split(self._networks.segment(windows), _bounds(parts))
+    def joined(self, parts: Sequence[Floats]) -> Floats:
+        # One recording's windows share their samples, until they are copied.
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def compute(self, joined: Floats, sizes: Sequence[int]) -> Sequence[Activity]:
+        return np.split(self._networks.segment(joined), list(accumulate(sizes[:-1])))
 
     def accept(self, recording: Recording, result: Activity) -> None:
         recording.accept_activity(result)
@@ -59,15 +65,12 @@ class Embedding:
     def take(self, recording: Recording, most: int) -> list[Block]:
         return recording.take_blocks(most)
 
-    def compute(self, parts: Sequence[list[Block]]) -> Sequence[list[Floats]]:
-        embeddings = self._networks.embed([block for part in parts for block in part])
-        starts = [0, *_bounds(parts)]
-        return [embeddings[start : start + len(part)] for start, part in zip(starts, parts, strict=True)]
+    def joined(self, parts: Sequence[list[Block]]) -> list[Block]:
+        return list(chain.from_iterable(parts))
+
+    def compute(self, joined: list[Block], sizes: Sequence[int]) -> Sequence[list[Floats]]:
+        embeddings = iter(self._networks.embed(joined))
+        return [list(islice(embeddings, size)) for size in sizes]
 
     def accept(self, recording: Recording, result: list[Floats]) -> None:
         recording.accept_embeddings(result)
-
-
-def _bounds(parts: Sequence[Any]) -> list[int]:
-    """Where each part but the first begins in all of them together."""
-    return list(accumulate(len(part) for part in parts[:-1]))

@@ -1,7 +1,9 @@
 """Who shares a batch with whom, in which order, and what happens to those who fail or leave. No processes, no clocks."""
 
+import contextlib
 import io
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -56,8 +58,14 @@ class WatchedNetworks(WrittenNetworks):
                 raise self.errors[person]
 
 
+class UnspeakableError(Exception):
+    """Not of one recording."""
+
+
 class Room:
     """A batcher, and what it says."""
+
+    unspeakable = -1
 
     def __init__(self, networks: WatchedNetworks) -> None:
         self.networks = networks
@@ -79,7 +87,13 @@ class Room:
         for _ in range(count):
             self.batcher.step()
 
+    def run_until_the_machine_fails(self) -> None:
+        with contextlib.suppress(MachineFailed):
+            self.batcher.run()
+
     def _move(self, session: Session) -> None:
+        if session.number == self.unspeakable:
+            raise UnspeakableError
         self.moved.append(session.number)
 
     def _fail(self, session: Session, error: Exception) -> None:
@@ -232,3 +246,29 @@ def test_while_one_ones_early_turns_are_made_the_others_are_computed() -> None:
     telling.join()
     assert [persons for _, persons in room.networks.batches[2:]] == [[1, 1], [1], [1]]
     assert slow.ready(SEGMENTATION) == 7
+
+
+def test_the_next_full_batch_is_made_while_one_is_computed_and_who_left_since_is_not_in_it() -> None:
+    room = Room(WatchedNetworks())
+    room.networks.errors[9] = MachineFailed("the end of this test")
+    left, stayed = room.bring(0, windows=20), room.bring(1, windows=20)
+    room.networks.may_go_on.clear()
+    running = threading.Thread(target=room.run_until_the_machine_fails)
+    running.start()
+    room.networks.has_begun.wait()
+    while stayed.waiting(SEGMENTATION) > 12:
+        time.sleep(0.001)
+    left.close()
+    room.batcher.discard(left)
+    room.bring(9, windows=1)
+    room.networks.may_go_on.set()
+    running.join()
+    assert room.networks.persons(SEGMENTATION)[:2] == [[0, 0, 0, 0, 1, 1, 1, 1], [1, 1, 1, 1]]
+
+
+def test_what_breaks_while_a_batch_is_made_ends_it_all() -> None:
+    room = Room(WatchedNetworks())
+    session = room.bring(0, windows=1)
+    session.number = room.unspeakable
+    with pytest.raises(UnspeakableError):
+        room.batcher.run()
