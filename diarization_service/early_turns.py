@@ -92,8 +92,13 @@ class EarlyTurns:
         return list(_stretches([*renamed.tolist(), *range(old, len(names))]))
 
     def _reached(self, windows: int) -> int:
-        """Where the next window starts: before it all votes are in. Half a window later, twice as many labels still change."""
-        return int(self._grid.first_frames(range(windows + 1))[-1])
+        """Where the next window starts: before it all votes are in. Up to the last one's middle, twice as many would be wrong.
+
+        Only within the recording's first window it goes as far as that, so that the first label comes soon.
+        """
+        *_, last, following = self._grid.first_frames(range(windows + 1)).tolist()
+        frames = self._geometry.frames
+        return max(following, min(last + frames // 2, frames))
 
     def _renew(self, named: NamedWindows, count: SpeakerCount, stretch: range, most: int | None) -> None:
         firsts = self._grid.first_frames(stretch)

@@ -67,7 +67,7 @@ def test_turns_reach_the_horizon_and_grow_with_it() -> None:
             assert early.tracks[0].confidence is None
             assert early.exclusive == early.tracks
             horizons.append(round(early.horizon))
-    assert horizons == [1, 6, 11, 16, 21]
+    assert horizons == [5, 10, 11, 16, 21]
 
 
 @pytest.mark.parametrize("seconds", [1.0, 3.7])
