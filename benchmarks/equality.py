@@ -32,9 +32,9 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 from benchmarks.conversations import converse
 from benchmarks.corpus import MEETING_NAMES, Samples
 from benchmarks.packing import Pack, fetched
+from benchmarks.streamed import streamed
 from diarization_service.config import PRECISIONS, WorkerConfig
 from diarization_service.pipeline import build
-from diarization_service.recording import Recording
 from diarization_service.torch_networks import TorchNetworks, load_networks
 from serving import logs
 from serving.models.store import ModelStore
@@ -161,37 +161,21 @@ def own_turns(config: WorkerConfig, cases: Sequence[Case], chunk: float) -> list
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(networks.device)
     before = peak_memory()
-    found = [streamed(networks, case, round(chunk * SAMPLE_RATE)) for case in cases]
+    found = [own(networks, case, round(chunk * SAMPLE_RATE)) for case in cases]
     print(f"peak memory beyond the loaded models: {(peak_memory() - before) / 2**20:.0f} MiB")
     if on_gpu:
         print(f"peak memory on the GPU: {torch.cuda.max_memory_allocated(networks.device) / 2**20:.0f} MiB")
     return found
 
 
-def streamed(networks: TorchNetworks, case: Case, chunk: int) -> Turns:
+def own(networks: TorchNetworks, case: Case, chunk: int) -> Turns:
     started = time.monotonic()
-    recording = Recording(networks.geometry, case.bounds, block_windows=networks.block_windows)
-    for start in range(0, len(case.samples), chunk):
-        recording.feed(case.samples[start : start + chunk].tobytes())
-        compute(networks, recording, whole_batches=True)
-    recording.end()
-    compute(networks, recording, whole_batches=False)
-    answer = recording.answer()
+    answer = streamed(networks, case.samples, case.bounds, chunk)
     together, exclusive = (
         sorted((track.start, track.end, track.speaker) for track in tracks)
         for tracks in (answer.tracks, answer.exclusive)
     )
     return Turns(together, exclusive, time.monotonic() - started)
-
-
-def compute(networks: TorchNetworks, recording: Recording, *, whole_batches: bool) -> None:
-    """What is ready, the rest of a batch only at the recording's end."""
-    least = networks.segmentation_batch if whole_batches else 1
-    while recording.ready_windows >= least:
-        recording.accept_activity(networks.segment(recording.take_windows(networks.segmentation_batch)))
-    least = networks.embedding_batch if whole_batches else 1
-    while recording.ready_blocks >= least:
-        recording.accept_embeddings(networks.embed(recording.take_blocks(networks.embedding_batch)))
 
 
 def peak_memory() -> int:

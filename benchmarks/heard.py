@@ -13,7 +13,7 @@ from asr_service.loading import LoadedModels, cut_options, load_models
 from asr_service.spelling import SpelledWord, spell
 from asr_service.utterances import Utterance, UtteranceCutter
 from benchmarks.conversations import Conversation
-from diarization_service.recording import Recording
+from benchmarks.streamed import streamed
 from diarization_service.runs import Track
 from diarization_service.stages import Activity, Block, Floats, Networks
 from gateway.merge import Turn, Word
@@ -74,16 +74,8 @@ class Recognizer:
 
 def diarized(networks: Networks, conversation: Conversation) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
     """By the service's stages, without hints: turns, and turns without overlaps."""
-    recording = Recording(networks.geometry, SpeakerBounds(), block_windows=networks.block_windows)
-    recording.feed(conversation.samples.tobytes())
-    recording.end()
-    while not recording.finished:
-        if recording.ready_windows:
-            windows = recording.take_windows(networks.segmentation_batch)
-            recording.accept_activity(networks.segment(windows))
-        recording.accept_embeddings(networks.embed(recording.take_blocks(networks.embedding_batch)))
-    answer = recording.answer()
-    return (_turns(answer.tracks), _turns(answer.exclusive))
+    answer = streamed(networks, conversation.samples, SpeakerBounds())
+    return _turns(answer.tracks), _turns(answer.exclusive)
 
 
 class KnownVoices:
@@ -111,7 +103,8 @@ class KnownVoices:
 
     def embed(self, blocks: list[Block]) -> list[Floats]:
         return [
-            self._voices(self._starts[zlib.crc32(block.samples.tobytes())], block.masks[0])[None] for block in blocks
+            self._voices(self._starts[zlib.crc32(block.samples.tobytes())], block.masks[0])[None]
+            for block in blocks
         ]
 
     def _voices(self, start: float, masks: Floats) -> Floats:
