@@ -32,8 +32,8 @@ from speech.diarization.v1.diarization_pb2 import (
     DiarizeRequest,
 )
 
-# Answers made at once; each is a thread that mostly is somewhere in NumPy.
-_ANSWERS = 4
+# Answers made at once, each by a thread that mostly is somewhere in NumPy: so many long recordings do not hold up a short one.
+_ANSWERS = 16
 
 _log = logs.get_logger(__name__)
 

@@ -73,7 +73,7 @@ class Config(ServerConfig):
     @property
     def devices(self) -> tuple[str, ...]:
         """The device of each worker."""
-        named = [name.strip() for name in self.device.split(",")]
+        named = [name for part in self.device.split(",") if (name := part.strip())] or ["auto"]
         return tuple(islice(cycle(named), self.workers or len(named)))
 
 

@@ -4,15 +4,18 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from google.protobuf.message import Message
 
 from diarization_service.frames import NO_RECORDING, Frame, Kind, encode, read_blocking
+from serving import logs
+
+_log = logs.get_logger(__name__)
 
 
 class Inbox:
-    """Frames from the service, read by a thread of its own. The process ends where the service does."""
+    """Frames from the service, read by a thread of its own. The process ends where the service does, or reading breaks."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -26,14 +29,17 @@ class Inbox:
         """Has `receive` called with each frame, in the reading thread; to be said before the service may send any."""
         self._receive = receive
 
-    def _read(self) -> None:
-        while True:
-            try:
+    def _read(self) -> NoReturn:
+        try:
+            while True:
                 frame = read_blocking(self._stream)
-            except EOFError:
-                os._exit(0)
-            if self._receive is not None:
-                self._receive(frame)
+                if self._receive is not None:
+                    self._receive(frame)
+        except EOFError:
+            os._exit(0)
+        except Exception:  # noqa: BLE001  nobody would hear of it, and the service would wait for ever
+            _log.exception("the inbox broke")
+            os._exit(1)
 
 
 class Outbox:

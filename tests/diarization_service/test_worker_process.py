@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 import numpy as np
 import psutil
 import pytest
+import pytest_asyncio
 from google.rpc import code_pb2
 
 from diarization_service.answering import most_held
@@ -24,6 +25,8 @@ from support.diarization_worker import COMMAND, ENVIRONMENT, Deed, asking
 from support.diarized import WrittenNetworks, conversation, spoken
 from support.turns import Applied
 from support.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECOND = 2 * 16_000
 
@@ -96,18 +99,42 @@ class Reports(list[Report]):
         return self.of(SEGMENTATION)[-1].queued[SEGMENTATION]
 
 
-@pytest.fixture
-def reports() -> Reports:
-    return Reports()
+class Office:
+    """A worker that is started again only where a test ended it."""
+
+    def __init__(self) -> None:
+        self.reports = Reports()
+        self._worker: WorkerProcess | None = None
+
+    async def worker(self) -> WorkerProcess:
+        self.reports.clear()
+        if self._worker is None or not self._worker.usable:
+            await self.close()
+            self._worker = await WorkerProcess.start(
+                *COMMAND, environment=ENVIRONMENT, cancel_grace_seconds=10, report=self.reports.append
+            )
+        return self._worker
+
+    async def close(self) -> None:
+        if self._worker is not None:
+            await self._worker.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def office() -> AsyncIterator[Office]:
+    office = Office()
+    yield office
+    await office.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def worker(office: Office) -> WorkerProcess:
+    return await office.worker()
 
 
 @pytest.fixture
-async def worker(reports: Reports) -> AsyncIterator[WorkerProcess]:
-    started = await WorkerProcess.start(
-        *COMMAND, environment=ENVIRONMENT, cancel_grace_seconds=10, report=reports.append
-    )
-    yield started
-    await started.close()
+def reports(office: Office, worker: WorkerProcess) -> Reports:
+    return office.reports
 
 
 async def test_answers_with_progress_turns_and_totals(worker: WorkerProcess) -> None:
@@ -158,7 +185,7 @@ async def test_many_at_once_in_any_chunks_are_answered_as_each_alone(
 ) -> None:
     audios = [conversation(people, 12.0 + 5 * people, seed=people) for people in (1, 2, 3, 4)]
     alone = [known(await answered(worker, audio)) for audio in audios]
-    await until(lambda: len(reports.of(CLUSTERING)) == len(audios))
+    await until(lambda: len(reports.of(CLUSTERING)) >= len(audios))
     reports.clear()
     chunks = [SECOND // 50, SECOND // 3, 4 * SECOND, 100 * SECOND]
     together = await asyncio.gather(*(answered(worker, audio, chunk) for audio in audios for chunk in chunks))
@@ -166,7 +193,7 @@ async def test_many_at_once_in_any_chunks_are_answered_as_each_alone(
     windows = sum(report.items for report in reports.of(SEGMENTATION))
     assert windows == sum(4 * (5 * people + 3) for people in (1, 2, 3, 4))
     assert len(reports.of(SEGMENTATION)) < windows / 2
-    await until(lambda: len(reports.of(CLUSTERING)) == 16)
+    await until(lambda: len(reports.of(CLUSTERING)) >= 16)
 
 
 async def test_short_recordings_need_not_wait_for_a_long_one(worker: WorkerProcess, reports: Reports) -> None:
@@ -177,6 +204,7 @@ async def test_short_recordings_need_not_wait_for_a_long_one(worker: WorkerProce
     long.cancel()
     with suppress(asyncio.CancelledError):
         await long
+    await worker.close()
 
 
 async def test_no_more_audio_is_taken_than_can_be_computed_soon(worker: WorkerProcess) -> None:
@@ -188,6 +216,7 @@ async def test_no_more_audio_is_taken_than_can_be_computed_soon(worker: WorkerPr
         assert not sending.done()
         assert 12 * 16_000 < exchange.sent <= most_held(WrittenNetworks())
         sending.cancel()
+    await worker.close()
 
 
 async def test_minutes_are_taken_whole(worker: WorkerProcess) -> None:
