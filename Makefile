@@ -36,10 +36,12 @@ fix: $(VENV)/.dev ## Format, and repair what the linter can
 breaking: $(VENV)/.dev ## Refuse changes that break callers of the contract at AGAINST (default: the newest tag)
 	$(RUN) -m tools.check_contract --against $(or $(AGAINST),$(shell git describe --tags --abbrev=0 2>/dev/null),HEAD)
 
-bench: $(VENV)/.dev ## Measure Duoscribe against the same models run one after the other, and its memory over hours
+bench: $(VENV)/.dev ## Measure speed, memory and whose words are whose, against the same models run otherwise
 	$(RUN) -m serving.models pull
 	$(RUN) -m benchmarks.pipeline $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.long_upload
+	$(RUN) -m benchmarks.attribution --known-voices
+	$(RUN) -m benchmarks.equality --minutes 1 --hints none exact
 
 models: $(VENV)/.runtime ## Pull the default models into the cache
 	$(RUN) -m serving.models pull
