@@ -33,6 +33,8 @@ _STICKINESS = 0.15
 _INERTIA = 0.06
 # Who was a speaker stays one with this share of what it takes to become one: the others may go on while this one listens.
 _STAYING_SHARE = 0.5
+# So many updates in a row have to find fewer speakers before there are: a mean between two voices may join them for a while.
+_PATIENCE = 4
 # Voices nearer than this are not told apart, even where more speakers were announced: they may be yet to come.
 _SPLIT = 0.5
 
@@ -49,6 +51,8 @@ class EarlyClustering:
         self._names = np.zeros(0, np.int64)
         self._group_of = Rows(1, np.int32)
         self._stale = False
+        # Updates in a row that found fewer speakers.
+        self._fewer = 0
 
     def add(self, embeddings: Floats, clean: Mask, windows: npt.NDArray[np.int64]) -> None:
         """The next local speakers, with embeddings of shape (local speakers, dimension), NaN where there is none.
@@ -89,12 +93,25 @@ class EarlyClustering:
         if founding.size:
             weights = self._weights[founding]
             found = merges(self._sums[founding] / weights[:, None], weights)
-            self._name(founding, _speakers(found, weights, self._names[founding], self._bounds))
+            self._name(
+                founding,
+                self._lasting(founding, _speakers(found, weights, self._names[founding], self._bounds)),
+            )
         else:
             # As the final clustering has it where nobody speaks alone for long enough.
             self._names[:] = 0
         if len(self._sums) > _MOST_GROUPS:
             self._join(self._joined(founding, found))
+
+    def _lasting(self, founding: Places, speakers: Places) -> Places:
+        """`speakers`, or, where they are fewer than before and have not been for long, those known by name."""
+        names = self._names[founding]
+        known = np.unique(names[names != UNKNOWN])
+        self._fewer = self._fewer + 1 if speakers.max() + 1 < known.size else 0
+        if not 0 < self._fewer <= _PATIENCE:
+            self._fewer = 0
+            return speakers
+        return np.where(names == UNKNOWN, -1, np.searchsorted(known, names))
 
     def _name(self, founding: Places, speakers: Places) -> None:
         """Name all groups, given the speaker of each of those that found one, from 0 on, -1 where it does not."""

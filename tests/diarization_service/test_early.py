@@ -44,6 +44,10 @@ def partition(labels: Names) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)}
 
 
+def speakers(labels: Names) -> int:
+    return len(np.unique(labels))
+
+
 CONVERSATION = [*[0] * 12, *[1] * 14, *[0] * 13, *[2] * 15, *[1] * 12]
 
 
@@ -68,6 +72,25 @@ def test_labels_do_not_change_while_the_same_people_go_on() -> None:
     said = heard(early_clustering(), voices(turns, noise=0.6), at_once=4)
     for before, after in pairwise(said[40:]):
         np.testing.assert_array_equal(after[: len(before)], before)
+
+
+def test_a_speaker_stays_one_while_others_go_on() -> None:
+    turns = [*[0] * 20, *[1] * 8, *[0] * 100]
+    assert heard(early_clustering(), voices(turns))[-1].tolist() == turns
+    assert heard(early_clustering(), voices(turns), at_once=len(turns))[-1].max() == 0
+
+
+def test_voices_that_turn_out_to_be_one_are_joined_only_once_that_lasts() -> None:
+    people = np.zeros((3, DIMENSION), np.float32)
+    people[0, 0] = people[1, 1] = 1
+    people[1, 0] = 1.3  # 0.75 from the first, just beyond the threshold
+    people[2] = people[0] + people[1] / np.linalg.norm(people[1])  # between the two
+    embeddings = people[[*[0] * 15, *[1] * 15, *[2] * 25]]
+    at_once = [speakers(heard(early_clustering(), embeddings[:count], count)[-1]) for count in range(30, 55)]
+    one_by_one = [speakers(labels) for labels in heard(early_clustering(), embeddings)[29:-1]]
+    assert at_once[0] == one_by_one[0] == 2
+    assert one_by_one.index(1) == at_once.index(1) + early._PATIENCE
+    assert set(one_by_one[one_by_one.index(1) :]) == {1}
 
 
 def test_who_founds_no_speaker_is_given_to_the_nearest_one() -> None:
