@@ -58,13 +58,14 @@ class Call:
 
     async def _answer(self, exchange: Exchange) -> DiarizationCompleted:
         """Passes everything on but the totals, which come last."""
+        completed = DiarizationCompleted()
         async for response in exchange.responses():
             if response.HasField("completed"):
-                return response.completed
-            if response.HasField("progress"):
+                completed = response.completed
+            elif response.HasField("progress"):
                 self._progress.step = response.progress.step
                 self._progress.fraction = response.progress.fraction
                 await self.tell_received()
             else:
                 await self._teller.say(response)
-        raise RuntimeError("a worker's responses ended without completed")
+        return completed

@@ -23,6 +23,9 @@ from speech.diarization.v1.diarization_pb2 import (
     DiarizeRequest,
 )
 
+# From closing its pipes to its end, a process may take so long.
+_LAST_SECONDS = 2.0
+
 _log = logs.get_logger(__name__)
 
 
@@ -154,13 +157,21 @@ class WorkerProcess:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self._kill()
-            exit_code = await self._process.wait()
+            exit_code = await self._exit_code()
             if not self._is_closing:
                 _log.error("worker ended by itself", pid=self.pid, exit_code=exit_code)
             for exchange in self._exchanges.values():
                 exchange.fail(_lost())
             self._exchanges.clear()
+
+    async def _exit_code(self) -> int:
+        """Of a process that says nothing more; it is killed only where it goes on, for killing a dead one hides its code."""
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                return await self._process.wait()
+        except TimeoutError:
+            self._kill()
+            return await self._process.wait()
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == Kind.REPORT:
@@ -179,6 +190,7 @@ class WorkerProcess:
                 await exchange.over.wait()
         except TimeoutError:
             _log.warning("worker killed: it did not give up a recording", pid=self.pid)
+            self._is_closing = True
             self._kill()
 
     def _write(self, kind: Kind, recording: int, message: Message | None = None) -> None:
