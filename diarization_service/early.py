@@ -104,10 +104,14 @@ class EarlyClustering:
             self._join(self._joined(founding, found))
 
     def _lasting(self, founding: Places, speakers: Places) -> Places:
-        """`speakers`, or, where they are fewer than before and have not been for long, those known by name."""
+        """`speakers`, or, where they are fewer than before and have not been for long, those known by name.
+
+        Only where all of those could be final: of little speech, most is found at first, and it is soon found out.
+        """
         names = self._names[founding]
-        known = np.unique(names[names != UNKNOWN])
-        self._fewer = self._fewer + 1 if speakers.max() + 1 < known.size else 0
+        known, weights = np.unique(names[names != UNKNOWN]), np.bincount(names + 1, self._weights[founding])
+        is_hasty = speakers.max() + 1 < known.size and weights[known + 1].min() >= MIN_CLUSTER_SIZE
+        self._fewer = self._fewer + 1 if is_hasty else 0
         if not 0 < self._fewer <= _PATIENCE:
             self._fewer = 0
             return speakers
