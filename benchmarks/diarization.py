@@ -19,6 +19,7 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -115,6 +116,7 @@ def apart(way: str, at_once: int) -> Result:
 
 
 def run(way: str, at_once: int, arguments: argparse.Namespace) -> Result:
+    warnings.simplefilter("ignore")  # pyannote.audio's, about statistics over single frames
     audio = recording_for(arguments).samples.astype(np.float32) / np.float32(32_768)
     torch.set_num_threads(arguments.threads)
     before = peak_memory()

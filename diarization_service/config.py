@@ -54,8 +54,8 @@ class Config(ServerConfig):
     )
     precision: str = option(
         "auto",
-        "What the networks' products are computed in: fp32, tf32 (GPUs), fp16 (GPUs) or bf16; auto takes what was measured "
-        "to suit the device.",
+        "What embeddings are computed in: fp32, bf16, or on GPUs fp16 or tf32 (segmentation as well; it is else in fp32); "
+        "auto takes what was measured to suit the device and the mode.",
         choices=PRECISIONS,
     )
     segmentation_batch_size: int = option(

@@ -16,7 +16,10 @@ class Segmentation(nn.Module):
     sets: Tensor
 
     def __init__(self, network: Any, dtype: torch.dtype = torch.float32) -> None:
-        """From pyannote.audio's `PyanNet`; `dtype` is what its products are computed in."""
+        """From pyannote.audio's `PyanNet`; `dtype` is what its products are computed in.
+
+        The service leaves it at fp32: in fp16 two of a hundred frames are heard otherwise, in bf16 more than ten.
+        """
         super().__init__()
         self.dtype = dtype
         self.network = network
