@@ -6,37 +6,23 @@ many groups, those of one name that come to be linked first are joined for good:
 length of audio, and what an update costs does not grow with it.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from diarization_service.clustering import MIN_CLUSTER_SIZE, THRESHOLD, Mask
-from diarization_service.merging import Merge, Places, clusters_after, heavy_after, merges
+from diarization_service.clustering import MIN_CLUSTER_SIZE, Mask
+from diarization_service.cutting import UNKNOWN, Names, speakers_among
+from diarization_service.merging import Merge, Places, clusters_after, merges
 from diarization_service.rows import Rows
 from diarization_service.stages import Floats
 from serving.speakers import SpeakerBounds
 
-Names = npt.NDArray[np.int64]
-
-UNKNOWN = -1
-"""Of who has no embedding."""
-
 _MOST_GROUPS = 256
 _ROWS_AT_ONCE = 64
-# A speaker has at least this share of the embeddings so far; as in the final clustering, which knows that there are no more.
-_LEAST_SHARE = 0.1
 # A group keeps its name unless another speaker is nearer by more than this cosine.
 _STICKINESS = 0.15
-# Speakers that could be final stay as many until a distance is by this share on the other side of the threshold.
-_INERTIA = 0.06
-# Who was a speaker stays one with this share of what it takes to become one: the others may go on while this one listens.
-_STAYING_SHARE = 0.5
 # So many updates in a row have to find fewer speakers before there are: a mean between two voices may join them for a while.
 _PATIENCE = 4
-# Voices nearer than this are not told apart, even where more speakers were announced: they may be yet to come.
-_SPLIT = 0.5
 
 
 class EarlyClustering:
@@ -95,7 +81,7 @@ class EarlyClustering:
             found = merges(self._sums[founding] / weights[:, None], weights)
             self._name(
                 founding,
-                self._lasting(founding, _speakers(found, weights, self._names[founding], self._bounds)),
+                self._lasting(founding, speakers_among(found, weights, self._names[founding], self._bounds)),
             )
         else:
             # As the final clustering has it where nobody speaks alone for long enough.
@@ -169,67 +155,6 @@ class EarlyClustering:
         )
         rows = self._group_of.rows
         rows[rows >= 0] = places[rows[rows >= 0]]
-
-
-def _speakers(found: list[Merge], weights: Floats, names: Names, bounds: SpeakerBounds) -> Places:
-    """The speaker that each mean belongs to, from 0 on in order of appearance, -1 where its cluster is too small."""
-    least = min(MIN_CLUSTER_SIZE, max(1, round(_LEAST_SHARE * float(weights.sum()))))
-    cut = _cut(_heights(found, names), heavy_after(found, weights, least), bounds)
-    clusters = clusters_after(found[:cut], len(weights))
-    sizes = np.bincount(clusters, weights, len(weights))
-    heavy = np.flatnonzero(sizes >= min(least, sizes.max())).tolist()
-    light = [
-        cluster for cluster in np.argsort(-sizes).tolist() if _STAYING_SHARE * least <= sizes[cluster] < least
-    ]
-    chosen = [*heavy, *_staying(clusters, names, heavy, light)][: bounds.maximum]
-    speakers = np.full(len(weights), -1)
-    for speaker, cluster in enumerate(sorted(chosen, key=clusters.tolist().index)):
-        speakers[clusters == cluster] = speaker
-    return speakers
-
-
-def _staying(clusters: Places, names: Names, heavy: list[int], light: list[int]) -> Iterator[int]:
-    """Those of the light clusters that go by a name by which no heavy one goes."""
-    taken = {UNKNOWN, *(_name_in(names[clusters == cluster]) for cluster in heavy)}
-    for cluster in light:
-        name = _name_in(names[clusters == cluster])
-        if name not in taken:
-            taken.add(name)
-            yield cluster
-
-
-def _name_in(names: Names) -> int:
-    """The one that most groups have, leaving out those that have none."""
-    return int(np.bincount(names + 1)[1:].argmax()) if names.max() > UNKNOWN else UNKNOWN
-
-
-def _heights(found: list[Merge], names: Names) -> npt.NDArray[np.float64]:
-    """The merges' distances, of which established names make two clusters of one closer and those of two less close."""
-    heights = np.array([merge.distance for merge in found])
-    named = names.tolist()
-    for number, merge in enumerate(found):
-        kept, gone = named[merge.kept], named[merge.gone]
-        if min(merge.weights) >= MIN_CLUSTER_SIZE and UNKNOWN not in {kept, gone}:
-            heights[number] /= 1 + _INERTIA if kept == gone else 1 - _INERTIA
-        if kept == UNKNOWN or (gone != UNKNOWN and merge.weights[1] > merge.weights[0]):
-            named[merge.kept] = gone
-    return heights
-
-
-def _cut(heights: npt.NDArray[np.float64], heavy: npt.NDArray[np.int64], bounds: SpeakerBounds) -> int:
-    """How many merges to make: up to the final clustering's threshold, more or fewer where the bounds ask for it."""
-    count = _up_to(heights, THRESHOLD)
-    if bounds.maximum and heavy[count] > bounds.maximum:
-        return count + int(np.argmax(heavy[count:] <= bounds.maximum))
-    if bounds.minimum and heavy[count] < bounds.minimum:
-        enough = np.flatnonzero(heavy[: count + 1] >= bounds.minimum)
-        return max(_up_to(heights, _SPLIT), int(enough[-1])) if enough.size else count
-    return count
-
-
-def _up_to(heights: npt.NDArray[np.float64], most: float) -> int:
-    """Merges before the first beyond `most`."""
-    return int(np.argmax(np.append(heights, np.inf) > most))
 
 
 def _directions(vectors: Floats) -> Floats:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from diarization_service import early
 from diarization_service.clustering import cluster
-from diarization_service.early import UNKNOWN, EarlyClustering, Names
+from diarization_service.cutting import UNKNOWN, Names
+from diarization_service.early import EarlyClustering
 from diarization_service.stages import Floats
 from serving.speakers import SpeakerBounds
 
@@ -107,6 +108,11 @@ def test_without_an_embedding_nothing_is_known() -> None:
     embeddings = voices([0, 0, 1])
     embeddings[1] = np.nan
     assert heard(early_clustering(), embeddings, at_once=3)[-1].tolist() == [0, UNKNOWN, 1]
+
+
+def test_where_nobody_resembles_anybody_there_is_one() -> None:
+    strangers = np.eye(DIMENSION, dtype=np.float32)[:20]
+    assert heard(early_clustering(), strangers, at_once=20)[-1].tolist() == [0] * 20
 
 
 def test_nothing_heard_is_nobody() -> None:
