@@ -7,7 +7,6 @@ length of audio, and what an update costs does not grow with it.
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from diarization_service.clustering import MIN_CLUSTER_SIZE, Mask
@@ -40,12 +39,11 @@ class EarlyClustering:
         # Updates in a row that found fewer speakers.
         self._fewer = 0
 
-    def add(self, embeddings: Floats, clean: Mask, windows: npt.NDArray[np.int64]) -> None:
+    def add(self, embeddings: Floats, clean: Mask) -> None:
         """The next local speakers, with embeddings of shape (local speakers, dimension), NaN where there is none.
 
-        Only those that are `clean` found speakers. In which `windows` they are does not matter.
+        Only those that are `clean` found speakers.
         """
-        del windows
         for start in range(0, len(embeddings), _ROWS_AT_ONCE):
             some = slice(start, start + _ROWS_AT_ONCE)
             self._add(embeddings[some], clean[some])

@@ -21,8 +21,8 @@ _NEAR = 10
 class EarlyClustering(Protocol):
     """Incremental clustering with bounded cost per update: `diarization_service.early`."""
 
-    def add(self, embeddings: Floats, clean: Mask, windows: Integers) -> None:
-        """The next local speakers, in order, with the windows that they belong to.
+    def add(self, embeddings: Floats, clean: Mask) -> None:
+        """The next local speakers, in order of window, then of speaker.
 
         `embeddings` has shape (local speakers, dimension), NaN where there is none; `clean` as for the final clustering.
         """
@@ -82,7 +82,7 @@ class EarlyTurns:
         new = slice(self._added, len(places[0]))
         if new.start < new.stop:
             clean = store.clean[places[0][new], places[1][new]]
-            self._clustering.add(store.embeddings[new].copy(), clean, places[0][new])
+            self._clustering.add(store.embeddings[new].copy(), clean)
             self._added = new.stop
 
     def _changed(self, names: Integers) -> list[range]:

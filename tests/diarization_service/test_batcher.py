@@ -225,7 +225,7 @@ def test_while_one_ones_early_turns_are_made_the_others_are_computed() -> None:
             self.has_begun = threading.Event()
             self.may_go_on = threading.Event()
 
-        def add(self, embeddings: Floats, clean: object, windows: object) -> None:
+        def add(self, embeddings: Floats, clean: object) -> None:
             self.count = len(embeddings)
 
         def labels(self) -> object:

@@ -32,7 +32,7 @@ def heard(
     said = []
     for start in range(0, len(embeddings), at_once):
         some = embeddings[start : start + at_once]
-        clustering.add(some, np.full(len(some), clean), np.arange(len(some)))
+        clustering.add(some, np.full(len(some), clean))
         said.append(clustering.labels())
     return said
 

@@ -27,8 +27,8 @@ class ByDirection:
         self.renamed: dict[int, int] = {}
         self._labels: list[int] = []
 
-    def add(self, embeddings: Floats, clean: Mask, windows: Integers) -> None:
-        assert len(embeddings) == len(clean) == len(windows) > 0
+    def add(self, embeddings: Floats, clean: Mask) -> None:
+        assert len(embeddings) == len(clean) > 0
         self._labels.extend(np.argmax(embeddings, axis=1).tolist())
 
     def labels(self) -> Integers:

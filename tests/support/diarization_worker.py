@@ -79,7 +79,7 @@ class KnownVoices:
     def __init__(self) -> None:
         self._labels = np.zeros(0, np.int64)
 
-    def add(self, embeddings: Floats, clean: Mask, windows: Integers) -> None:
+    def add(self, embeddings: Floats, clean: Mask) -> None:
         self._labels = np.concatenate([self._labels, np.argmax(np.nan_to_num(embeddings), axis=1)])
 
     def labels(self) -> Integers:
