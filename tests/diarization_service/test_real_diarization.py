@@ -23,7 +23,7 @@ from speech.diarization.v1.diarization_pb2 import (
     DescribeDiarizationRequest,
     DiarizeResponse,
 )
-from support.diarization import Caller, upload
+from support.diarization import Caller, in_chunks, upload
 from support.health import health_waits, most
 from support.processes import ServiceProcess
 from support.turns import Applied
@@ -152,6 +152,16 @@ async def test_says_who_speaks_while_audio_arrives(caller: Caller) -> None:
     assert early.turns
     assert early.final_horizon == 0
     assert applied.known == known_from(await caller.all(*upload(audio)))
+
+
+async def test_many_at_once_in_any_chunks_are_answered_as_each_alone(caller: Caller) -> None:
+    audios = [SHORT(), excerpt(14.0, 27.5)]
+    alone = [known_from(await caller.all(*upload(audio))) for audio in audios]
+    assert all(len(known.turns) > 1 for known in alone)
+    together = await asyncio.gather(
+        *(caller.all(*in_chunks(audio, size)) for audio in audios for size in (640, 100_000))
+    )
+    assert [known_from(responses) for responses in together] == [known for known in alone for _ in range(2)]
 
 
 async def test_hints_are_honoured(caller: Caller) -> None:

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from diarization_service.metrics import DiarizationMetrics
 from diarization_service.process import WorkerProcess
 from diarization_service.turns import Known
-from speech.diarization.v1.diarization_pb2 import DiarizeRequest, DiarizeResponse
-from support.diarization import Caller, chunk, config, end, limits, serving_with, upload
+from speech.diarization.v1.diarization_pb2 import DiarizeResponse
+from support.diarization import Caller, chunk, config, end, in_chunks, limits, serving_with, upload
 from support.diarization_worker import COMMAND, ENVIRONMENT, Deed, asking
 from support.diarized import conversation
 from support.turns import Applied
@@ -51,10 +51,6 @@ async def deployed(workers: int = 1) -> AsyncIterator[tuple[Deployment, Caller]]
         deployment.spawn, limits(workers=workers), deployment.registry, deployment.metrics
     ) as caller:
         yield deployment, caller
-
-
-def in_chunks(audio: bytes, size: int) -> list[DiarizeRequest]:
-    return [config(), *(chunk(audio[at : at + size]) for at in range(0, len(audio), size)), end()]
 
 
 def known_from(responses: Iterable[DiarizeResponse]) -> Known:

@@ -193,6 +193,11 @@ def upload(
     ]
 
 
+def in_chunks(audio: bytes, size: int) -> list[DiarizeRequest]:
+    """A whole recording in messages of so many bytes."""
+    return [config(), *(chunk(audio[at : at + size]) for at in range(0, len(audio), size)), end()]
+
+
 def config(audio_format: AudioFormat = PCM, *, request_id: str = "", **speakers: int) -> DiarizeRequest:
     held = DiarizationConfig(audio_format=audio_format, request_id=request_id)
     if speakers:
