@@ -23,8 +23,8 @@ _EDGE = 14
 Indices = npt.NDArray[np.intp]
 
 
-def shared(block: Block, stride: int, window: int) -> tuple[Samples, Floats]:
-    """The windows of `window` samples to run, shape (anchors, samples), and what each of their frames weighs, shape
+def shared(block: Block, stride: int, window: int) -> tuple[list[Samples], Floats]:
+    """The windows of `window` samples to run, parts of the block's, and what each of their frames weighs, shape
     (windows, speakers, anchors, frames). Of each phase's windows every `stride`-th is an anchor, and the last. Anchors from
     which nothing is pooled are left out, but for one.
     """
@@ -39,7 +39,7 @@ def shared(block: Block, stride: int, window: int) -> tuple[Samples, Floats]:
     )
     used = np.flatnonzero(weights.any(axis=(0, 1, 3)))
     used = used if used.size else np.array([0])
-    samples = np.stack([block.samples[start : start + window] for start in anchors[used]])
+    samples = [block.samples[start : start + window] for start in anchors[used]]
     return samples, weights[:, :, used]
 
 

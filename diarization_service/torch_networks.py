@@ -82,7 +82,11 @@ class TorchNetworks:
             alike = list(group)
             for start in range(0, len(alike), self.settings.embedding_piece):
                 samples, weights = zip(*alike[start : start + self.settings.embedding_piece], strict=True)
-                yield np.stack(samples), np.stack([_flat(one) for one in weights])
+                windows = np.stack([window for one in samples for window in one])
+                yield (
+                    windows.reshape(len(samples), -1, self.geometry.window),
+                    np.stack([_flat(one) for one in weights]),
+                )
 
 
 def load_networks(config: WorkerConfig) -> TorchNetworks:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from diarization_service.sharing import FRAME_SAMPLES, shared
+from diarization_service.sharing import FRAME_SAMPLES
+from diarization_service.sharing import shared as shared_parts
 from diarization_service.stages import Block
 
 STEP, WINDOW, FRAMES = 16_000, 160_000, 125
@@ -18,19 +19,25 @@ def block(windows: int, masks: np.ndarray | None = None) -> Block:
     return Block(samples, tuple(window * STEP for window in range(windows)), masks)
 
 
+def shared(block: Block, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """The anchors' samples (anchors, samples), and weights."""
+    samples, weights = shared_parts(block, stride, WINDOW)
+    return np.stack(samples), weights
+
+
 def some_masks(windows: int) -> np.ndarray:
     return (np.random.default_rng(0).random((windows, 3, MASK_FRAMES)) < 0.4).astype(np.float32)
 
 
 def test_a_window_by_itself_is_run_as_it_is() -> None:
     masks = some_masks(1)
-    samples, weights = shared(block(1, masks), 1, WINDOW)
+    samples, weights = shared(block(1, masks), 1)
     assert samples.shape == (1, WINDOW)
     np.testing.assert_array_equal(weights[0, :, 0], masks[0][:, np.arange(FRAMES) * MASK_FRAMES // FRAMES])
 
 
 def test_each_window_is_its_own_anchor_where_all_are_run() -> None:
-    samples, weights = shared(block(5, some_masks(5)), 1, WINDOW)
+    samples, weights = shared(block(5, some_masks(5)), 1)
     np.testing.assert_array_equal(samples[:, 0], np.arange(5) * STEP)
     used = weights.any(axis=(1, 3))
     np.testing.assert_array_equal(used, np.eye(5, dtype=bool))
@@ -40,7 +47,7 @@ def test_each_window_is_its_own_anchor_where_all_are_run() -> None:
     ("windows", "starts"), [(20, [0, 1, 6, 7, 12, 13, 18, 19]), (4, [0, 1, 2, 3]), (1, [0])]
 )
 def test_of_each_phase_every_third_window_and_the_last_are_run(windows: int, starts: list[int]) -> None:
-    samples, _ = shared(block(windows), 3, WINDOW)
+    samples, _ = shared(block(windows), 3)
     np.testing.assert_array_equal(samples[:, 0], np.array(starts) * STEP)
     np.testing.assert_array_equal(samples[:, -1], np.array(starts) * STEP + WINDOW - 1)
 
@@ -49,7 +56,7 @@ def test_of_each_phase_every_third_window_and_the_last_are_run(windows: int, sta
 def test_every_frame_of_a_mask_counts_once(windows: int) -> None:
     """Whichever anchors hear it: what each instant of the block weighs adds up to the mask there."""
     masks = some_masks(windows)
-    samples, weights = shared(block(windows, masks), 3, WINDOW)
+    samples, weights = shared(block(windows, masks), 3)
     for window in range(windows):
         found = np.zeros((3, FRAMES))
         for anchor, start in enumerate(samples[:, 0].astype(int)):
@@ -66,7 +73,7 @@ def test_every_frame_of_a_mask_counts_once(windows: int) -> None:
 
 
 def test_the_nearer_anchor_counts_for_more() -> None:
-    _, weights = shared(block(20), 3, WINDOW)
+    _, weights = shared(block(20), 3)
     before, after = weights[2, 0, 0], weights[2, 0, 2]  # of windows 0 and 6
     assert before[60] > after[60 - 4 * 25 // 2] > 0
 
@@ -74,13 +81,13 @@ def test_the_nearer_anchor_counts_for_more() -> None:
 def test_anchors_that_nobody_speaks_in_are_not_run() -> None:
     masks = np.zeros((20, 3, MASK_FRAMES), np.float32)
     masks[19] = 1
-    samples, weights = shared(block(20, masks), 3, WINDOW)
+    samples, weights = shared(block(20, masks), 3)
     np.testing.assert_array_equal(samples[:, 0], [19 * STEP])
     assert weights[19].all()
     assert not weights[:19].any()
 
 
 def test_a_silent_block_has_an_anchor_all_the_same() -> None:
-    samples, weights = shared(block(3, np.zeros((3, 3, MASK_FRAMES), np.float32)), 1, WINDOW)
+    samples, weights = shared(block(3, np.zeros((3, 3, MASK_FRAMES), np.float32)), 1)
     assert len(samples) == 1
     assert not weights.any()
