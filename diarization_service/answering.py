@@ -34,6 +34,8 @@ from speech.diarization.v1.diarization_pb2 import (
 
 # Answers made at once, each by a thread that mostly is somewhere in NumPy: so many long recordings do not hold up a short one.
 _ANSWERS = 16
+# Early turns of all recordings together take at most this share of a thread, which the networks can do without.
+_EARLY_SHARE = 0.2
 
 _log = logs.get_logger(__name__)
 
@@ -71,7 +73,7 @@ class Answering:
         self._most_held = most_held(networks)
         self._outbox = outbox
         self._batcher = Batcher(networks, moved=self._moved, failed=self._fail, report=self._report)
-        self._early = Timetable("early")
+        self._early = Timetable("early", _EARLY_SHARE)
         self._answers = ThreadPoolExecutor(_ANSWERS, thread_name_prefix="answer")
         self._sessions: dict[int, Session] = {}
         self._removing = threading.Lock()

@@ -25,9 +25,8 @@ from serving.times import duration, samples_to_duration
 from speech.audio.v1.audio_pb2 import StageTiming
 from speech.diarization.v1.diarization_pb2 import DiarizationCompleted, DiarizationConfig, DiarizeResponse
 
-# Early turns are said anew after at least so many seconds, and never take more than this share of one thread.
+# Early turns are said anew after at least so many seconds.
 _EARLY_SECONDS = 1.0
-_EARLY_SHARE = 0.1
 
 # More room for audio is told when it has grown by this share of what may be held.
 _GRANTED_SHARE = 1 / 8
@@ -164,8 +163,7 @@ class Session:
         early = self._recording.early()
         if early is not None:
             self._say(self._early.known(early, self._recording.received))
-        took = time.monotonic() - started
-        self._next_early = started + max(_EARLY_SECONDS, took / _EARLY_SHARE)
+        self._next_early = started + _EARLY_SECONDS
 
     def _changed(self) -> None:
         """After each call that moved the recording on."""

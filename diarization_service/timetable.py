@@ -1,4 +1,4 @@
-"""Calls in a thread of their own, one after the other, none before its time."""
+"""Calls in a thread of their own, one after the other, none before its time, and in a share of all time."""
 
 import heapq
 import threading
@@ -10,7 +10,10 @@ from itertools import count
 class Timetable:
     """Calls must not raise."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, share: float = 1.0) -> None:
+        """All calls together take at most this share of one thread: after each there is a rest."""
+        self._share = share
+        self._rested = 0.0
         self._calls: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._news = threading.Condition()
@@ -24,7 +27,10 @@ class Timetable:
 
     def _run(self) -> None:
         while True:
-            self._next()()
+            call = self._next()
+            started = time.monotonic()
+            call()
+            self._rested = started + (time.monotonic() - started) / self._share
 
     def _next(self) -> Callable[[], None]:
         with self._news:
@@ -33,5 +39,5 @@ class Timetable:
             return heapq.heappop(self._calls)[2]
 
     def _delay(self) -> float | None:
-        """Seconds until the first call is due; None without any."""
-        return self._calls[0][0] - time.monotonic() if self._calls else None
+        """Seconds until the first call may be made; None without any."""
+        return max(self._calls[0][0], self._rested) - time.monotonic() if self._calls else None

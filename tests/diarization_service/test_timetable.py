@@ -2,6 +2,7 @@
 
 import queue
 import time
+from itertools import pairwise
 
 from diarization_service.timetable import Timetable
 
@@ -19,3 +20,17 @@ def test_calls_come_when_they_are_due_whatever_the_order_in_which_they_were_adde
     seen = [called.get(timeout=10) for _ in range(3)]
     assert [name for name, _ in seen] == ["first", "second", "last"]
     assert all(when >= started + delay for (_, when), delay in zip(seen, (0, 0.1, 0.2), strict=True))
+
+
+def test_all_calls_together_take_their_share_of_the_time_and_no_more() -> None:
+    timetable = Timetable("test", share=0.25)
+    begun = queue.Queue[float]()
+
+    def work() -> None:
+        begun.put(time.monotonic())
+        time.sleep(0.05)
+
+    for _ in range(3):
+        timetable.add(0.0, work)
+    times = [begun.get(timeout=10) for _ in range(3)]
+    assert all(later - earlier >= 0.2 for earlier, later in pairwise(times))
