@@ -10,7 +10,8 @@ peak memory beyond what was loaded to join the recording (torch among it), its e
 how far its turns are from pyannote.audio's. With `--at-once` above 1, so many copies of the recording share the service's
 batches; pyannote.audio takes one at a time.
 
-Last the floor: the operations that the networks need at least once for each window, at the rate of a large product.
+On a GPU, last the floor: the operations that the networks need at least once for each window, at the rate of a large
+product.
 """
 
 import argparse
@@ -77,7 +78,8 @@ def main() -> None:
             for way in ways:
                 results[way].append(apart(way, at_once))
         report(recording, at_once, results)
-    floor(torch.device(arguments.device), recording.seconds)
+    if arguments.device != "cpu":
+        floor(torch.device(arguments.device), recording.seconds)
 
 
 def parsed() -> argparse.Namespace:
@@ -196,27 +198,20 @@ def row(recording: Recording, at_once: int, runs: list[Result], reference: list[
 
 
 def floor(device: torch.device, seconds: float) -> None:
-    """What the networks' operations take at the rate of a large product, in each precision that the device is for."""
+    """What the networks' operations take at the rate of a large product, the best of ten."""
     operations = seconds * (SEGMENTATION_OPERATIONS + TRUNK_OPERATIONS)
-    for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items():
-        rate = rate_of(device, dtype)
+    for name, dtype in {"fp32": torch.float32, "fp16": torch.float16}.items():
+        square = torch.randn(8192, 8192, device=device, dtype=dtype)
+        rate = 2.0 * 8192**3 / min(product_seconds(square) for _ in range(10))
         print(
-            f"floor, {name}: {operations:.3g} operations at {rate / 1e12:.3g} T/s: {operations / rate:.2f} s"
+            f"floor, {name}: {operations:.3g} operations at {rate / 1e12:.3g} T/s: {operations / rate:.3f} s"
         )
 
 
-def rate_of(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of the best of ten products."""
-    size = 8192 if device.type == "cuda" else 2048
-    square = torch.randn(size, size, device=device, dtype=dtype)
-    best = min(_timed_product(square) for _ in range(10))
-    return 2.0 * size**3 / best
-
-
-def _timed_product(square: torch.Tensor) -> float:
+def product_seconds(square: torch.Tensor) -> float:
     started = time.perf_counter()
-    # Reading one element waits for the product.
-    (square @ square)[0, 0].item()
+    product = square @ square
+    product[0, 0].item()  # waits for all of it
     return time.perf_counter() - started
 
 
