@@ -1,5 +1,6 @@
 """A transducer with as few nodes as compute the same: a search launches each of them at every step."""
 
+from asr_service.engines.ort.graphs.contexts import tabulate_contexts
 from asr_service.engines.ort.graphs.lookup import tabulate
 from asr_service.engines.ort.graphs.lstm import write_out_lstms
 from asr_service.engines.ort.graphs.probe import measure
@@ -10,5 +11,5 @@ from asr_service.engines.ort.graphs.unstacking import unstack
 
 def lean(model: Transducer) -> Transducer:
     """Raises ModelUnavailable where the model cannot compute several rows side by side."""
-    model = unstack(write_out_lstms(model))
+    model = tabulate_contexts(unstack(write_out_lstms(model)))
     return tabulate(squeeze(model, measure(model)))
