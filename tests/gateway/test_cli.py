@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -263,6 +263,15 @@ async def test_several_json_documents_are_a_line_each(shell: Shell, recording: P
     assert [json.loads(line)["duration"] for line in ended.out.splitlines()] == [3.0, 3.0]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started in the background of a script ignores SIGINT, and lets its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_signal_ends_it_at_once(shell: Shell, number: signal.Signals, code: int) -> None:
     process = await shell.start("transcribe", "--final-only", "-")
