@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 TEST_FLAGS ?=
 INSTALL_INPUTS := pyproject.toml hatch_build.py tools/generate_stubs.py $(shell find protos -name '*.proto')
 
-.PHONY: help demo test test-fast check fix bench models breaking clean
+.PHONY: help demo test test-fast check fix bench models images-dry breaking clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ bench: $(VENV)/.dev ## Measure speed, memory and whose words are whose, against 
 
 models: $(VENV)/.runtime ## Pull the default models into the cache
 	$(RUN) -m serving.models pull
+
+images-dry: $(VENV)/.dev ## Run the Dockerfile's installs without a container engine: slow, downloads much (IMAGES="gateway asr")
+	$(RUN) -m tools.images_dry $(IMAGES) $(IMAGES_FLAGS)
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
