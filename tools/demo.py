@@ -45,8 +45,13 @@ async def transcribed(path: Path) -> Transcript:
 
 
 def show(segment: gateway_pb2.Segment) -> None:
-    """The text is final when it comes; once it is known who said it, the segment comes again."""
-    state = "" if segment.speaker_final else "  (who said it is not known yet)"
+    """The text is final when it comes; who said it is guessed and corrected until the segment comes for the last time."""
+    if segment.speaker_final:
+        state = ""
+    elif segment.speaker:
+        state = "  (who said it may change)"
+    else:
+        state = "  (who said it is not known yet)"
     print(segment_line(segment) + state, flush=True)
 
 
