@@ -1,0 +1,89 @@
+"""Certificates made for one test: an authority, and peers whose names are SPIFFE URIs."""
+
+import datetime as dt
+import ipaddress
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_LIFE = dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A certificate and its key in PEM, and the authority that its holder trusts."""
+
+    certificate: bytes
+    key: bytes
+    trusted: bytes
+
+    def write(self, folder: Path) -> None:
+        """As Kubernetes mounts a secret: the files are links through one link, which is turned to a new folder at once."""
+        folder.mkdir(parents=True, exist_ok=True)
+        data = Path(tempfile.mkdtemp(prefix="..", dir=folder))
+        files = {"tls.crt": self.certificate, "tls.key": self.key, "ca.crt": self.trusted}
+        for name, content in files.items():
+            (data / name).write_bytes(content)
+            if not (folder / name).is_symlink():
+                (folder / name).symlink_to(Path("..data") / name)
+        turned = folder / "..data_tmp"
+        turned.symlink_to(data.name)
+        turned.rename(folder / "..data")
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        return grpc.ssl_channel_credentials(self.trusted, self.key or None, self.certificate or None)
+
+
+class Authority:
+    """Signs whatever it is asked to."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+        extension = x509.BasicConstraints(ca=True, path_length=0)
+        builder = _builder(self._name, self._name, self._key).add_extension(extension, critical=True)
+        self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
+
+    def identity(self, path: str) -> Identity:
+        """The peer spiffe://duoscribe/PATH, at this machine."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = x509.SubjectAlternativeName(
+            [
+                x509.UniformResourceIdentifier(f"spiffe://duoscribe/{path}"),
+                x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")),
+            ]
+        )
+        builder = _builder(x509.Name([]), self._name, key).add_extension(names, critical=True)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return Identity(_pem(certificate), _private_pem(key), self.certificate)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _LIFE)
+        .not_valid_after(now + _LIFE)
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
