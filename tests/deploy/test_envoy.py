@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.client import TranscriptionClient, TranscriptionError
 from support.certificates import Authority, Identity
 from support.envoy import Envoy, place
-from support.gateway.fakes import diarization, recognition
+from support.gateway.fakes import diarization, failing, recognition
 from support.mesh import REPLICAS, Mesh, meshed, upload
 from support.processes import free_address
 from support.waiting import until
@@ -65,6 +65,19 @@ async def test_every_envoy_on_the_way_logs_the_recording_under_its_request_id(me
         ("diarization", "/Diarize"),
     ):
         await until(lambda service=service, method=method: request_id in logged(service, method))
+
+
+async def test_a_request_id_that_the_caller_sends_is_kept(mesh):
+    credentials = mesh.authority.identity("caller/tests").credentials()
+    async with grpc.aio.secure_channel(mesh.address, credentials) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        await check(health_pb2.HealthCheckRequest(), metadata=(("x-request-id", "call-7"),), timeout=5)
+    envoys = (mesh.edge, *(Envoy(replica.envoy) for replica in mesh.replicas["gateway"]))
+
+    def logged() -> int:
+        return sum(call.get("request_id") == "call-7" for envoy in envoys for call in envoy.calls())
+
+    await until(lambda: logged() == 2)
 
 
 async def test_the_access_log_names_the_caller_by_its_certificate(mesh):
@@ -182,3 +195,18 @@ async def test_every_replica_is_replaced_under_load_and_no_recording_fails(mesh)
     assert set(answers) == {(WORDS, False)}
     for replica in (*mesh.replicas["asr"], *mesh.replicas["diarization"]):
         assert [bool(backend.calls) for backend in replica.services] == [True, True]
+
+
+async def test_a_replica_that_is_healthy_and_fails_is_sent_away(mesh):
+    """The last test of the mesh, which is not whole after it."""
+    bad = mesh.replicas["asr"][0].services[-1]
+    bad.faults = [failing(grpc.StatusCode.UNAVAILABLE, after=0)] * 100
+    async with asyncio.timeout(10), mesh.client() as client:
+        while not await ejections(mesh):
+            assert (await upload(client)).text == WORDS
+
+
+async def ejections(mesh: Mesh) -> int:
+    """Replicas of recognition that any gateway's Envoy sent away."""
+    envoys = (Envoy(replica.envoy) for replica in mesh.replicas["gateway"])
+    return sum([await envoy.stat("cluster.asr.outlier_detection.ejections_active") for envoy in envoys])

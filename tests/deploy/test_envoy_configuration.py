@@ -95,5 +95,7 @@ def test_calls_go_to_healthy_replicas_only_and_to_the_less_busy(name):
     assert cluster["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}
     (policy,) = cluster["load_balancing_policy"]["policies"]
     assert policy["typed_extension_config"]["name"] == "envoy.load_balancing_policies.least_request"
+    # A scan of all replicas would choose the one that refused for the next attempt again.
+    assert policy["typed_extension_config"]["typed_config"]["choice_count"] == 2
     assert cluster["outlier_detection"]["max_ejection_percent"] == 50
     assert cluster["circuit_breakers"]["thresholds"][0]["max_requests"]
