@@ -1,7 +1,7 @@
 """What a platform team asks of every pod, and whether what is named in one manifest is there in another."""
 
+import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -9,6 +9,7 @@ from serving.server import _CLOSE_SECONDS, _STOP_GRACE_SECONDS
 from support.manifests import (
     NAME,
     OVERLAYS,
+    ROOT,
     SERVICES,
     Manifest,
     containers,
@@ -21,8 +22,9 @@ from support.manifests import (
     service_container,
 )
 
-PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-VERSION = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["version"]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE))
 
 BYTES_PER_SECOND = 32_000
 
@@ -97,11 +99,13 @@ def test_the_spool_holds_as_much_audio_as_the_gateway_takes(manifests: Manifests
     assert quantity(spool["sizeLimit"]) >= streams * seconds * BYTES_PER_SECOND
 
 
-def test_images_are_placeholders_of_this_version(manifests: Manifests):
+def test_images_are_placeholders_for_the_dockerfiles_of_this_version(manifests: Manifests):
     for pod in pods(manifests).values():
         for container in containers(pod):
             repository, _, tag = container["image"].rpartition(":")
-            assert repository.startswith("registry.example/duoscribe/")
+            registry, _, target = repository.rpartition("/")
+            assert registry == "registry.example/duoscribe"
+            assert target in TARGETS
             assert tag == VERSION
 
 

@@ -2,13 +2,27 @@
 
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 
-from support.manifests import COMPONENTS, KUBERNETES, OVERLAYS, Manifest, of_kind, render, rendered
+from support.manifests import (
+    COMPONENTS,
+    DOCUMENT,
+    KUBERNETES,
+    OVERLAYS,
+    Manifest,
+    containers,
+    environment,
+    of_kind,
+    pods,
+    render,
+    rendered,
+    service_container,
+)
 
 # preStop's sleep is on by default since 1.30.
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
@@ -79,6 +93,20 @@ def test_components_combine(mesh: str, scaler: str, tmp_path: Path):
         assert {_identity(manifest) for manifest in rendered(f"overlays/{name}")} - found <= _changed_maps(
             name
         )
+
+
+def test_the_example_of_the_manual_renders_with_its_own_images(tmp_path: Path):
+    (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    base = os.path.relpath(KUBERNETES, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(example.replace("deploy/kubernetes", base))
+
+    manifests = tuple(render(tmp_path))
+
+    images = {container["image"] for pod in pods(manifests).values() for container in containers(pod)}
+    assert all(image.startswith("registry.internal/") for image in images)
+    gateway = pods(manifests)["gateway"]
+    settings = environment(manifests, service_container(gateway))
+    assert settings["DUOSCRIBE_GATEWAY_MAX_STREAMS"] == "32"
 
 
 def _identity(manifest: Manifest) -> tuple[str, str]:

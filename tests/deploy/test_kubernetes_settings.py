@@ -2,7 +2,6 @@
 
 import re
 from importlib import import_module
-from pathlib import Path
 
 import click
 import pytest
@@ -26,6 +25,7 @@ from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
 from support.manifests import (
     COMPONENTS,
+    DOCUMENT,
     OVERLAYS,
     SERVICES,
     Manifest,
@@ -51,7 +51,6 @@ CALLS = {
     "asr": asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name,
     "diarization": diarization_pb2.DESCRIPTOR.services_by_name["SpeakerDiarization"].full_name,
 }
-DOCUMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
 
 Manifests = tuple[Manifest, ...]
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+DOCUMENT = ROOT / "docs" / "deployment.md"
 COMPONENTS = sorted(folder.name for folder in (KUBERNETES / "components").iterdir())
 OVERLAYS = ["base", *(f"overlays/{name}" for name in COMPONENTS)]
 
