@@ -62,26 +62,28 @@ class DryRun:
         prefix = self._folder / name
         if not prefix.exists():
             prefix.mkdir()
+            declared: dict[str, str] = {}
             for stage in self._dockerfile.chain(name):
-                self._run(stage, prefix)
+                self._run(stage, prefix, declared)
         return prefix
 
-    def _run(self, stage: Stage, prefix: Path) -> None:
+    def _run(self, stage: Stage, prefix: Path, declared: dict[str, str]) -> None:
+        """`declared` are build arguments by name; stages built on this one inherit what it declares."""
         directory = prefix
-        variables = dict(self._dockerfile.environment(stage.name))
+        environment = self._dockerfile.environment(stage.name)
         for instruction in stage.instructions:
             value = instruction.value.replace(PREFIX, str(prefix))
             match instruction.keyword:
                 case "WORKDIR":
                     directory = Path(value)
                 case "ARG":
-                    variables |= {
+                    declared |= {
                         name: self._arguments.get(name, default) for name, default in pairs(instruction.value)
                     }
                 case "COPY":
                     self._copy(copy(instruction.value), prefix, directory)
                 case "RUN":
-                    self._shell(value, directory, moved(variables, prefix))
+                    self._shell(value, directory, moved(declared | environment, prefix))
 
     def _copy(self, copied: Copy, prefix: Path, directory: Path) -> None:
         target = directory / copied.target.replace(PREFIX, str(prefix))
