@@ -63,8 +63,7 @@ def run(recording: Path, threads: int, *, shared_trunk: bool) -> Result:
         words += _words(recognizer, start, piece)
         first = first or time.monotonic() - wall
     recognized = time.monotonic() - wall
-    found = diarize(audio)
-    turns = [Turn(turn.start / SAMPLE_RATE, turn.end / SAMPLE_RATE, turn.speaker) for turn in found]
+    turns = list(diarize(audio))
     return Result(
         wall_seconds=time.monotonic() - wall,
         cpu_seconds=time.process_time() - cpu,
