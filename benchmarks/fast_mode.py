@@ -15,9 +15,9 @@ from dataclasses import replace
 import torch
 
 from benchmarks.conversations import converse
-from benchmarks.corpus import MEETING_NAMES, Recording, Turn, meeting, sample
+from benchmarks.corpus import MEETING_NAMES, Recording, Samples, Turn, meeting, sample
 from benchmarks.der import diarization_error_rate
-from benchmarks.equality import Case, streamed
+from benchmarks.streamed import streamed
 from diarization_service.config import WorkerConfig
 from diarization_service.networks import load_network
 from diarization_service.settings import BLOCK_WINDOWS, STRIDE, Settings
@@ -25,7 +25,6 @@ from diarization_service.torch_networks import TorchNetworks
 from serving import logs
 from serving.models.store import ModelStore
 from serving.speakers import SpeakerBounds
-from serving.times import SAMPLE_RATE
 
 WAYS = {
     "exact": ("fp32", 1, 1),
@@ -77,8 +76,7 @@ def recordings(names: list[str], minutes: float) -> Iterator[Recording]:
 
 
 def report(recording: Recording, ways: dict[str, TorchNetworks]) -> None:
-    case = Case(recording.name, recording.samples, "none", SpeakerBounds())
-    found = {way: timed(case, used) for way, used in ways.items()}
+    found = {way: timed(recording.samples, used) for way, used in ways.items()}
     exact, _ = found["exact"]
     as_exact = replace(recording, turns=exact)
     rate = diarization_error_rate(recording, exact)
@@ -91,12 +89,12 @@ def report(recording: Recording, ways: dict[str, TorchNetworks]) -> None:
     print(f"| {recording.name} | {recording.seconds:.0f} | {speakers} | {' | '.join(cells)} |", flush=True)
 
 
-def timed(case: Case, used: TorchNetworks) -> tuple[tuple[Turn, ...], float]:
+def timed(samples: Samples, used: TorchNetworks) -> tuple[tuple[Turn, ...], float]:
     """Turns, and the CPU seconds that they took."""
     started = time.process_time()
-    spans = streamed(used, case, SAMPLE_RATE).together
+    answer = streamed(used, samples, SpeakerBounds())
     seconds = time.process_time() - started
-    return tuple(Turn(start, end, str(speaker)) for start, end, speaker in spans), seconds
+    return tuple(Turn(track.start, track.end, str(track.speaker)) for track in answer.tracks), seconds
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.conversations import converse
 from benchmarks.corpus import MEETING_NAMES, meeting, sample
 from benchmarks.corpus import Recording as Audio
+from benchmarks.streamed import compute
 from diarization_service.config import WorkerConfig
 from diarization_service.early import EarlyClustering
 from diarization_service.early_turns import Early
@@ -69,7 +70,7 @@ class Shown:
         now = labels(early.exclusive, len(self._last))
         horizon = min(round(early.horizon * _FRAMES), len(self._last))
         before, after = self._last[: self._horizon], now[: self._horizon]
-        self._changes += np.count_nonzero((before != after) & (before != NOBODY))
+        self._changes += int(np.count_nonzero((before != after) & (before != NOBODY)))
         self._first[self._horizon : horizon] = now[self._horizon : horizon]
         self._last[:horizon] = now[:horizon]
         self._horizon = horizon
@@ -79,7 +80,7 @@ class Shown:
     def against(self, tracks: Iterable[Track]) -> Stability:
         """Judged by the final exclusive turns."""
         final = labels(tracks, len(self._last))[: self._horizon]
-        speech = max(1, np.count_nonzero(final != NOBODY))
+        speech = max(1, int(np.count_nonzero(final != NOBODY)))
         return Stability(
             shown=agreement(self._first[: self._horizon], final) / speech,
             last=agreement(self._last[: self._horizon], final) / speech,
@@ -111,21 +112,13 @@ def stability(audio: Audio, networks: Networks) -> Stability:
     shown = Shown(round(audio.seconds * _FRAMES))
     for start in range(0, len(audio.samples), SAMPLE_RATE):
         recording.feed(audio.samples[start : start + SAMPLE_RATE].astype("<i2").tobytes())
-        compute(recording, networks)
+        compute(networks, recording)
         known = recording.early()
         if known is not None:
             shown.see(known, recording.received / SAMPLE_RATE)
     recording.end()
-    compute(recording, networks)
+    compute(networks, recording)
     return shown.against(recording.answer().exclusive)
-
-
-def compute(recording: Recording, networks: Networks) -> None:
-    """All that can be computed so far."""
-    while recording.ready_windows:
-        recording.accept_activity(networks.segment(recording.take_windows(networks.segmentation_batch)))
-    while recording.ready_blocks:
-        recording.accept_embeddings(networks.embed(recording.take_blocks(networks.embedding_batch)))
 
 
 def main() -> None:

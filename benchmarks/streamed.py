@@ -13,14 +13,14 @@ def streamed(networks: Networks, samples: Samples, bounds: SpeakerBounds, chunk:
     recording = Recording(networks.geometry, bounds, block_windows=networks.block_windows)
     for start in range(0, len(samples), chunk):
         recording.feed(samples[start : start + chunk].tobytes())
-        _compute(networks, recording, whole_batches=True)
+        compute(networks, recording, whole_batches=True)
     recording.end()
-    _compute(networks, recording, whole_batches=False)
+    compute(networks, recording)
     return recording.answer()
 
 
-def _compute(networks: Networks, recording: Recording, *, whole_batches: bool) -> None:
-    """What is ready, the rest of a batch only at the recording's end."""
+def compute(networks: Networks, recording: Recording, *, whole_batches: bool = False) -> None:
+    """All that is ready, or no more of it than fills batches."""
     least = networks.segmentation_batch if whole_batches else 1
     while recording.ready_windows >= least:
         recording.accept_activity(networks.segment(recording.take_windows(networks.segmentation_batch)))

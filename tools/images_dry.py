@@ -113,7 +113,9 @@ def installed(environment: Path) -> dict[str, str]:
     listed = subprocess.run(
         [environment / "bin" / "python", "-I", "-c", _LIST], check=True, stdout=subprocess.PIPE
     )
-    found = {canonicalize_name(name): version for name, version in json.loads(listed.stdout).items()}
+    found: dict[str, str] = {
+        canonicalize_name(name): version for name, version in json.loads(listed.stdout).items()
+    }
     del found["duoscribe"]
     return found
 
