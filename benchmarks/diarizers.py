@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from benchmarks.campplus import export
 from benchmarks.corpus import Turn, recordings_folder
 from benchmarks.registry_files import Package, fetch
+from diarization_service.batcher import shares
 from diarization_service.config import WorkerConfig
+from diarization_service.inference import Embedding, Segmentation, Stage
 from diarization_service.pipeline import build
 from diarization_service.recording import Recording
 from diarization_service.torch_networks import TorchNetworks, load_networks
@@ -59,21 +61,22 @@ def services(config: WorkerConfig) -> Diarize:
 
 
 def diarized(networks: TorchNetworks, recordings: Sequence[Audio]) -> list[tuple[Turn, ...]]:
-    """Several at once: each in turn hands in what fills the next batch."""
+    """Several at once, which share batches as they do in the service."""
     made = [_received(networks, audio) for audio in recordings]
-    while waiting := [recording for recording in made if recording.ready_windows]:
-        taken = _shares(networks.segmentation_batch, [one.ready_windows for one in waiting])
-        windows = [one.take_windows(most) for one, most in zip(waiting, taken, strict=True)]
-        heard = networks.segment(np.concatenate(windows))
-        for one, part in zip(waiting, np.split(heard, np.cumsum(taken)[:-1]), strict=True):
-            one.accept_activity(part)
-    while waiting := [recording for recording in made if recording.ready_blocks]:
-        taken = _shares(networks.embedding_batch, [one.ready_blocks for one in waiting])
-        blocks = [one.take_blocks(most) for one, most in zip(waiting, taken, strict=True)]
-        found = iter(networks.embed([block for part in blocks for block in part]))
-        for one, part in zip(waiting, blocks, strict=True):
-            one.accept_embeddings([next(found) for _ in part])
+    segmentation, embedding = Segmentation(networks), Embedding(networks)
+    while any(ready := [recording.ready_windows for recording in made]):
+        _compute(segmentation, made, ready)
+    while any(ready := [recording.ready_blocks for recording in made]):
+        _compute(embedding, made, ready)
     return [_turns(recording) for recording in made]
+
+
+def _compute(stage: Stage, recordings: Sequence[Recording], ready: Sequence[int]) -> None:
+    given = [pair for pair in zip(recordings, shares(ready, stage.most), strict=True) if pair[1]]
+    items = [stage.take(recording, share) for recording, share in given]
+    results = stage.compute(stage.joined(items), [len(part) for part in items])
+    for (recording, _), result in zip(given, results, strict=True):
+        stage.accept(recording, result)
 
 
 def _received(networks: TorchNetworks, audio: Audio) -> Recording:
@@ -85,15 +88,6 @@ def _received(networks: TorchNetworks, audio: Audio) -> Recording:
 
 def _turns(recording: Recording) -> tuple[Turn, ...]:
     return tuple(Turn(track.start, track.end, str(track.speaker)) for track in recording.answer().tracks)
-
-
-def _shares(batch: int, ready: Sequence[int]) -> list[int]:
-    """How much of a batch each gets: the first that wait fill it."""
-    shares = []
-    for count in ready:
-        shares.append(min(count, batch))
-        batch -= shares[-1]
-    return shares
 
 
 @dataclass(frozen=True)
