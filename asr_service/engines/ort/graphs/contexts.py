@@ -16,8 +16,7 @@ from onnx import helper, numpy_helper
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from asr_service.engines.ort.graphs.builder import Graph
-from asr_service.engines.ort.graphs.inlining import used
-from asr_service.engines.ort.graphs.partition import Nodes, Parts, needed
+from asr_service.engines.ort.graphs.partition import in_place
 from asr_service.engines.ort.graphs.transducer import Transducer
 
 _NONE = -1
@@ -107,15 +106,6 @@ def _looked_up(model: Transducer, convolution: onnx.NodeProto, tables: list[_Val
     op("Unsqueeze", total, constant("axis", np.array([2])), output=result)
     return replace(
         model,
-        parts=replace(model.parts, labels=_in_place(nodes, convolution, model.parts)),
+        parts=replace(model.parts, labels=in_place(model.parts, convolution, nodes, ())),
         weights=weights,
     )
-
-
-def _in_place(nodes: list[onnx.NodeProto], convolution: onnx.NodeProto, parts: Parts) -> Nodes:
-    where = parts.labels.index(convolution)
-    after = parts.labels[where + 1 :]
-    results = {*parts.label_values, *(value for node in after for value in used(node))} - {
-        convolution.output[0]
-    }
-    return (*needed(parts.labels[:where], results), *nodes, *after)

@@ -8,7 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from asr_service.engines.ort.graphs.inlining import used
-from asr_service.engines.ort.graphs.partition import Nodes
+from asr_service.engines.ort.graphs.partition import in_place
 from asr_service.engines.ort.graphs.transducer import Transducer
 
 
@@ -42,19 +42,12 @@ def tabulate(model: Transducer) -> Transducer:
     ]
     return replace(
         model,
-        parts=replace(model.parts, labels=_with(instead, layer, model.parts.labels)),
+        parts=replace(
+            model.parts,
+            labels=in_place(model.parts, layer.gemm, instead, (state.after for state in model.states)),
+        ),
         weights=dict(model.weights)
         | {name: numpy_helper.from_array(values, name) for name, values in weights.items()},
-    )
-
-
-def _with(instead: list[onnx.NodeProto], layer: _Layer, nodes: Nodes) -> Nodes:
-    gone = [layer.gather, layer.concat, layer.gemm]
-    where = nodes.index(layer.gemm)
-    return (
-        *(node for node in nodes[:where] if node not in gone),
-        *instead,
-        *nodes[where + 1 :],
     )
 
 

@@ -59,6 +59,19 @@ def split(nodes: Sequence[onnx.NodeProto], frame: str, labels: Iterable[str]) ->
     )
 
 
+def in_place(
+    parts: Parts, node: onnx.NodeProto, instead: Sequence[onnx.NodeProto], results: Iterable[str]
+) -> Nodes:
+    """The prediction network's nodes with others that make the same value in place of one; what only that one took goes.
+
+    `results` are values that the network hands out, apart from what the joint takes.
+    """
+    where = parts.labels.index(node)
+    after = parts.labels[where + 1 :]
+    wanted = {*parts.label_values, *results, *(value for each in (*instead, *after) for value in used(each))}
+    return (*needed(parts.labels[:where], wanted - set(node.output)), *instead, *after)
+
+
 def needed(nodes: Sequence[onnx.NodeProto], results: Iterable[str]) -> list[onnx.NodeProto]:
     """The nodes that `results` follow from."""
     wanted, kept = set(results), list[onnx.NodeProto]()
