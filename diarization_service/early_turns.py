@@ -96,7 +96,7 @@ class EarlyTurns:
 
         Only within the recording's first window it goes as far as that, so that the first label comes soon.
         """
-        last, following = map(int, self._grid.first_frames(range(windows + 1))[-2:])
+        last, following = map(int, self._grid.first_frames(range(windows - 1, windows + 1)))
         frames = self._geometry.frames
         return max(following, min(last + frames // 2, frames))
 
