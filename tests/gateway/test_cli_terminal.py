@@ -114,20 +114,25 @@ async def drained(descriptor: int) -> None:
             pass
 
 
+async def transcribing(terminal: int, *arguments: str) -> asyncio.subprocess.Process:
+    """Draws on the terminal, which is the command's alone from here on; a recording goes in and its transcript out by pipes."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", "transcribe", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+    )
+    os.close(terminal)
+    return process
+
+
 async def test_progress_is_drawn_on_the_terminal_and_the_transcript_goes_down_the_pipe(
     terminal: tuple[int, int],
 ) -> None:
     ours, theirs = terminal
-    pipe = asyncio.subprocess.PIPE
     async with fake_gateway() as (_, address):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.cli", "transcribe", "--server", address, "-"),
-            stdin=pipe,
-            stdout=pipe,
-            stderr=theirs,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
-        )
-        os.close(theirs)
+        process = await transcribing(theirs, "--server", address, "-")
         assert process.stdin is not None
         process.stdin.write(b"RIFF")
         # Provisional: nobody knows yet who says it.
@@ -146,17 +151,9 @@ async def test_speakers_are_shown_and_corrected_while_the_recording_is_still_upl
         early(5.0, turns_update([(0, 2, "SPEAKER_00"), (2, 5, "SPEAKER_00")], horizon=5, final=0)),
         early(7.0, turns_update([(2, 7, "SPEAKER_01")], since=2, until=7, horizon=7, final=0)),
     ]
-    asr, pipe = recognition((0.5, 1.5, "hello there"), (2.5, 3.5, "well hi")), asyncio.subprocess.PIPE
+    asr = recognition((0.5, 1.5, "hello there"), (2.5, 3.5, "well hi"))
     async with deployed(tmp_path, asr, diarizer) as door:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.cli", "transcribe", "--server", door.address),
-            *("--raw", "s16le:16000", "-"),
-            stdin=pipe,
-            stdout=pipe,
-            stderr=theirs,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
-        )
-        os.close(theirs)
+        process = await transcribing(theirs, "--server", door.address, "--raw", "s16le:16000", "-")
         assert process.stdin is not None
         process.stdin.write(bytes(4 * BYTES_PER_SECOND))
         await read_until(ours, b"] well hi")
