@@ -7,8 +7,8 @@ where it is and can watch it get ready.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -134,17 +134,22 @@ class _Calls:
 
 @asynccontextmanager
 async def running(
-    service: Service, config: ServerConfig, registry: CollectorRegistry | None = None
+    service: Service,
+    config: ServerConfig,
+    registry: CollectorRegistry | None = None,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> AsyncIterator[RunningServer]:
     """Serve from the port being bound, while the models load, until the context ends; then drain and stop.
 
-    `registry` holds what is told at `config.metrics_address`; by default what every process tells. Raises OSError where one
-    of the two addresses cannot be bound. Await `wait_serving` to learn whether the models loaded.
+    `registry` holds what is told at `config.metrics_address`; by default what every process tells. `interceptors` are the
+    service's own, the outermost first: within the mapping of errors, before admission. Raises OSError where one of the two
+    addresses cannot be bound. Await `wait_serving` to learn whether the models loaded.
     """
     calls = _Calls(Health(service.names), AdmissionInterceptor(config.max_streams))
     async with metrics_endpoint(config.metrics_address, registry or process_registry()) as metrics_address:
         server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), calls.admission], options=channel_options(config)
+            interceptors=[ErrorInterceptor(), *interceptors, calls.admission],
+            options=channel_options(config),
         )
         await calls.health.register(server)
         service.register(server)
@@ -160,7 +165,12 @@ async def running(
             await running_server.stop()
 
 
-def run(service: Service, config: ServerConfig, registry: CollectorRegistry | None = None) -> int:
+def run(
+    service: Service,
+    config: ServerConfig,
+    registry: CollectorRegistry | None = None,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+) -> int:
     """Serve until SIGTERM or SIGINT, and give the process's exit code: 0, or 1 if the service could not start.
 
     Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with "metrics_address" beside
@@ -168,19 +178,19 @@ def run(service: Service, config: ServerConfig, registry: CollectorRegistry | No
     process at once, with code 1.
     """
     logs.configure(config.log_level, config.log_format)
-    return asyncio.run(_main(service, config, registry, process.claim_stdout()))
+    serving = running(service, config, registry, interceptors)
+    return asyncio.run(_main(serving, config, process.claim_stdout()))
 
 
 async def _main(
-    service: Service,
+    serving: AbstractAsyncContextManager[RunningServer],
     config: ServerConfig,
-    registry: CollectorRegistry | None,
     announce: Callable[[str], None],
 ) -> int:
     signalled = process.watch_signals()
     code = 1
     try:
-        async with running(service, config, registry) as server:
+        async with serving as server:
             announce(_announcement(server))
             code = await _until_signalled(server, signalled)
     except OSError as error:
