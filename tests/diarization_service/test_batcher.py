@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.deterministic.written import GEOMETRY, WrittenNetworks, spoken
 from diarization_service.batcher import Batcher, shares
 from diarization_service.early_turns import EarlyClustering
 from diarization_service.mailbox import Outbox
@@ -21,7 +22,6 @@ from diarization_service.session import Session
 from diarization_service.stages import Activity, Block, Floats, MachineFailed
 from serving.speakers import SpeakerBounds
 from speech.diarization.v1.diarization_pb2 import DiarizationConfig
-from support.diarized import GEOMETRY, WrittenNetworks, spoken
 
 
 class WatchedNetworks(WrittenNetworks):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.deterministic.written import GEOMETRY, WrittenNetworks, compute, conversation, spoken
 from diarization_service.clustering import Mask
 from diarization_service.counting import Integers
 from diarization_service.early_turns import Early
@@ -14,7 +15,6 @@ from diarization_service.recording import Recording
 from diarization_service.runs import Run, Track, spliced
 from diarization_service.stages import Floats
 from serving.speakers import SpeakerBounds
-from support.diarized import GEOMETRY, WrittenNetworks, compute, conversation, spoken
 
 ANYONE = SpeakerBounds()
 SECOND = 2 * 16_000

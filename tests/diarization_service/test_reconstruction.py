@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diarization_service.torch_compat  # noqa: F401  makes the next imports work
+from benchmarks.deterministic.written import GEOMETRY
 from diarization_service.clustering import MIN_CLUSTER_SIZE, THRESHOLD
 from diarization_service.counting import FRAMES_AT_ONCE, Grid, SpeakerCount
 from diarization_service.final_turns import Answer
@@ -21,7 +22,6 @@ from diarization_service.runs import Track
 from diarization_service.stages import Activity, Floats
 from diarization_service.store import Store, masks
 from serving.speakers import SpeakerBounds
-from support.diarized import GEOMETRY
 
 # isort: split
 from pyannote.audio.core.inference import Inference

@@ -8,15 +8,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.deterministic.written import (
+    GEOMETRY,
+    WrittenNetworks,
+    compute,
+    conversation,
+    direction,
+    spoken,
+)
 from diarization_service.final_turns import Answer
 from diarization_service.recording import Recording
 from diarization_service.runs import Track
 from diarization_service.stages import Block, Floats
 from serving.speakers import SpeakerBounds
-from support.diarized import GEOMETRY, WrittenNetworks, compute, conversation, direction, spoken
 
 SECOND = 2 * 16_000
 ANYONE = SpeakerBounds()
+
+
+class RememberingNetworks(WrittenNetworks):
+    def __init__(self, block_windows: int = 1) -> None:
+        super().__init__(block_windows)
+        self.embedded: list[Block] = []
+
+    def embed(self, blocks: list[Block]) -> list[Floats]:
+        self.embedded.extend(blocks)
+        return super().embed(blocks)
 
 
 def answered(
@@ -99,7 +116,7 @@ def test_blocks_lie_the_same_however_audio_arrives(block_windows: int) -> None:
     audio = conversation(2, 38.0, seed=3)
     blocks = []
     for chunk in (3_333, None):
-        networks = WrittenNetworks(block_windows)
+        networks = RememberingNetworks(block_windows)
         answered(audio, chunk, networks=networks, computing_as_it_arrives=chunk is not None)
         blocks.append([(block.samples.tobytes(), block.starts) for block in networks.embedded])
         assert max(len(block.starts) for block in networks.embedded) <= block_windows
@@ -139,7 +156,7 @@ def covered(tracks: tuple[Track, ...]) -> float:
 
 @pytest.mark.parametrize("audio", [b"", spoken((0.02, [])), spoken((4.0, [])), spoken((31.0, []))])
 def test_nobody_speaks_in_silence_and_nothing_is_embedded(audio: bytes) -> None:
-    networks = WrittenNetworks()
+    networks = RememberingNetworks()
     assert answered(audio, networks=networks) == Answer()
     assert not networks.embedded
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.deterministic.written import GEOMETRY
 from diarization_service.counting import Grid, SpeakerCount
 from diarization_service.reconstruction import NamedWindows, named_by, runs
 from diarization_service.rows import Rows
 from diarization_service.store import Store
-from support.diarized import GEOMETRY
 
 HOUR = 3600 - 9
 """Windows."""

@@ -11,13 +11,13 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from benchmarks.deterministic.written import conversation
 from diarization_service.metrics import DiarizationMetrics
 from diarization_service.process import WorkerProcess
 from diarization_service.turns import Known
 from speech.diarization.v1.diarization_pb2 import DiarizeResponse
 from support.diarization import Caller, chunk, config, end, in_chunks, limits, serving_with, upload
 from support.diarization_worker import COMMAND, ENVIRONMENT, Deed, asking
-from support.diarized import conversation
 from support.turns import Applied
 from support.waiting import until
 

@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from benchmarks.deterministic.written import GEOMETRY
 from diarization_service.windows import Audio, all_windows, blocks, full_windows
-from support.diarized import GEOMETRY
 
 SECOND = 16_000
 

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from google.rpc import code_pb2
 
+from benchmarks.deterministic.written import WrittenNetworks, conversation, spoken
 from diarization_service.answering import most_held
 from diarization_service.exchange import Exchange
 from diarization_service.process import WorkerLost, WorkerProcess
@@ -22,7 +23,6 @@ from serving.errors import StageFailed, Unavailable
 from serving.times import seconds
 from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeResponse, SpeakerHints
 from support.diarization_worker import COMMAND, ENVIRONMENT, Deed, asking
-from support.diarized import WrittenNetworks, conversation, spoken
 from support.turns import Applied
 from support.waiting import until
 

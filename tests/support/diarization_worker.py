@@ -1,6 +1,6 @@
 """A worker process with the real threads and pipes and no models: `COMMAND` in `ENVIRONMENT`.
 
-Its networks hear what is written into the samples (`support.diarized`), and do what a sample asks for, one of `Deed`.
+Its networks hear what is written into the samples (`benchmarks.deterministic.written`), and do what a sample asks for, one of `Deed`.
 """
 
 import enum
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.deterministic.written import GEOMETRY, WrittenNetworks
 from diarization_service.answering import serve
 from diarization_service.clustering import Mask
 from diarization_service.counting import Integers
@@ -19,7 +20,6 @@ from diarization_service.recording import Recording
 from diarization_service.stages import Activity, Floats, MachineFailed
 from serving.speakers import SpeakerBounds
 from speech.diarization.v1.diarization_pb2 import DescribeDiarizationResponse
-from support.diarized import GEOMETRY, WrittenNetworks
 
 COMMAND = (sys.executable, "-m", "support.diarization_worker")
 ENVIRONMENT = {

@@ -12,10 +12,11 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from asr_service.config import AsrConfig
-from asr_service.engines.base import NEVER, Engine, EngineInfo, Recognition, Samples, Speech, Stop, Token
+from asr_service.engines.base import NEVER, Engine, EngineInfo, Recognition, Speech, Stop, Token
 from asr_service.loading import LoadedModels
 from asr_service.servicer import RecognitionService
 from asr_service.vad import VadOptions, VoiceActivityDetector
+from benchmarks.deterministic.loudness import LoudnessModel
 from serving.calls import responses
 from serving.server import RunningServer, running
 from serving.times import SAMPLE_RATE
@@ -94,35 +95,6 @@ class FakeEngine:
             stop.check()
             if is_open:
                 return
-
-
-class LoudnessModel:
-    """Stands in for Silero: who is loud speaks. Decides like sherpa-onnx's model, with min_speech and min_silence."""
-
-    def __init__(self, options: VadOptions = VAD) -> None:
-        self._min_speech = options.min_speech * SAMPLE_RATE
-        self._min_silence = options.min_silence * SAMPLE_RATE
-        self._position = 0
-        self._loud_since: int | None = None
-        self._quiet_since: int | None = None
-        self._speaks = False
-
-    def window_size(self) -> int:
-        return 576
-
-    def is_speech(self, samples: Samples, /) -> bool:
-        self._position += 512
-        if np.abs(samples).max() > 0.01:
-            self._quiet_since = None
-            self._loud_since = self._loud_since or self._position
-            self._speaks = self._speaks or self._position - self._loud_since >= self._min_speech
-        elif not self._speaks:
-            self._loud_since = None
-        else:
-            self._quiet_since = self._quiet_since or self._position
-            if self._position - self._quiet_since >= self._min_silence:
-                self._speaks, self._loud_since, self._quiet_since = False, None, None
-        return self._speaks
 
 
 def detector(options: VadOptions = VAD) -> VoiceActivityDetector:

@@ -24,6 +24,9 @@ GEOMETRY = Geometry(
 )
 """That of the models, except for the dimension."""
 
+WRITTEN = 32 * 32
+"""What is written into a sample is above minus this."""
+
 _FULL_SCALE = 32_768
 _SECOND = 16_000
 
@@ -56,13 +59,11 @@ class WrittenNetworks:
         self.block_windows = block_windows
         self.segmentation_batch = 8
         self.embedding_batch = 4
-        self.embedded: list[Block] = []
 
     def segment(self, windows: Floats) -> Activity:
         return np.stack([_heard(window)[0] for window in windows])
 
     def embed(self, blocks: list[Block]) -> list[Floats]:
-        self.embedded.extend(blocks)
         return [
             np.stack(
                 [
