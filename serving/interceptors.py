@@ -28,8 +28,8 @@ _RETRY_AFTER_SECONDS = 1.0
 _log = logs.get_logger(__name__)
 
 
-class _AroundCalls(grpc.aio.ServerInterceptor):
-    """Runs `around` in place of every call, whatever the kind of its handler."""
+class AroundCalls(grpc.aio.ServerInterceptor):
+    """Runs `around` in place of every call, whatever the kind of its handler. For subclasses."""
 
     async def intercept_service(
         self,
@@ -53,7 +53,7 @@ class _AroundCalls(grpc.aio.ServerInterceptor):
         """Await `call()`, or refuse to. `uploads` tells whether the caller streams."""
 
 
-class ErrorInterceptor(_AroundCalls):
+class ErrorInterceptor(AroundCalls):
     """Ends failed calls with the status of `serving.status`, and names every call in its log lines."""
 
     async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:  # noqa: ARG002
@@ -64,7 +64,7 @@ class ErrorInterceptor(_AroundCalls):
             await _end(context, error)
 
 
-class AdmissionInterceptor(_AroundCalls):
+class AdmissionInterceptor(AroundCalls):
     """Lets calls in while the service is loaded and has room.
 
     Counted are the calls that upload; others only need the models. Health and reflection always pass.
