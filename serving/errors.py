@@ -5,6 +5,9 @@
     │   ├── InvalidConfig
     │   ├── InvalidAudio
     │   └── ProtocolViolation
+    ├── Unauthenticated           UNAUTHENTICATED
+    ├── PermissionDenied          PERMISSION_DENIED
+    ├── AlreadyRunning            ALREADY_EXISTS
     ├── RecordingTooLong          OUT_OF_RANGE
     ├── Overloaded                RESOURCE_EXHAUSTED, with when to try again
     ├── Unavailable               UNAVAILABLE
@@ -53,6 +56,18 @@ class InvalidAudio(InvalidRequest):
 
 class ProtocolViolation(InvalidRequest):
     """Messages came in an order that the contract does not allow."""
+
+
+class Unauthenticated(DuoscribeError):
+    """The call does not say who makes it, or not in a way that counts. The message never repeats what it did say."""
+
+
+class PermissionDenied(DuoscribeError):
+    """It is known who calls, and that caller may not."""
+
+
+class AlreadyRunning(DuoscribeError):
+    """The caller's recording of this request id is still worked on, in another call."""
 
 
 class RecordingTooLong(DuoscribeError):

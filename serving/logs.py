@@ -75,6 +75,11 @@ def bind_request_id(request_id: str) -> None:
     structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
+def bind_caller(name: str) -> None:
+    """Say in all log lines of the current call, those of tasks started from here on included, who makes it."""
+    structlog.contextvars.bind_contextvars(caller=name)
+
+
 def current_request_id() -> str:
     """The id bound for the current call; without one, a new one."""
     bound = structlog.contextvars.get_contextvars().get("request_id")

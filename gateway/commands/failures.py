@@ -6,8 +6,10 @@ from gateway.client import TranscriptionError
 
 _WHO_ACTS = {
     grpc.StatusCode.INVALID_ARGUMENT: "Change the recording or the options.",
+    grpc.StatusCode.UNAUTHENTICATED: "Give a certificate or a token that the gateway's operator made for you.",
+    grpc.StatusCode.PERMISSION_DENIED: "Ask the gateway's operator to let you in.",
     grpc.StatusCode.OUT_OF_RANGE: "Shorten the recording, or ask the gateway's operator for a higher limit.",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "The gateway is busy: try again{later}.",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "Try again{later}.",
     grpc.StatusCode.UNAVAILABLE: "If it stays so, the gateway's operator must act.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "Send the recording without long pauses.",
     grpc.StatusCode.FAILED_PRECONDITION: "The gateway's operator must act.",

@@ -172,7 +172,7 @@ async def test_it_ends_quietly_once_nobody_reads_its_output(shell: Shell, record
 async def test_a_busy_gateway_says_when_to_come_back(shell: Shell) -> None:
     ended = await shell.run("transcribe", "-", stdin=b"busy")
     assert ended.code == 1
-    assert ended.err == "duoscribe: stdin: every place is taken. The gateway is busy: try again in 7 s.\n"
+    assert ended.err == "duoscribe: stdin: every place is taken. Try again in 7 s.\n"
 
 
 async def test_an_address_that_is_none_is_the_users_to_check(shell: Shell, recording: Path) -> None:
