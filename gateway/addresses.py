@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def target(addresses: Sequence[str]) -> str:
-    """One gRPC target for all replicas: an ipv4: or ipv6: list, a DNS name, or a socket.
+    """One gRPC target for all replicas: an ipv4: or ipv6: list, a DNS name, a socket, or a name for an xDS control plane.
 
     Each of `addresses` may itself be a list separated by commas. Raises ValueError where no single target names them.
     """
@@ -25,7 +25,7 @@ def target(addresses: Sequence[str]) -> str:
 
 
 def _single(address: str) -> str:
-    if address.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
+    if address.startswith(("unix:", "dns:", "ipv4:", "ipv6:", "xds:")):
         return address
     family, numeric = _numeric(address)
     return f"{family}:{numeric}" if family else f"dns:///{_with_port(address)}"
@@ -45,5 +45,5 @@ def _numeric(address: str) -> tuple[str | None, str]:
 def _with_port(address: str) -> str:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError(f"{address!r} is no address: write HOST:PORT, [IPV6]:PORT or unix:PATH")
+        raise ValueError(f"{address!r} is no address: write HOST:PORT, [IPV6]:PORT, unix:PATH or xds:///NAME")
     return address

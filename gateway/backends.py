@@ -1,46 +1,86 @@
-"""The channels to the backends, and what the backends say about themselves."""
+"""The two backends, their replicas, and what they say about themselves."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
 
-import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 
 from gateway.addresses import target
+from gateway.channels import LEAST_REQUEST, ROUND_ROBIN, open_channel
+from gateway.discovery import dns_name, follow, listed
+from gateway.replicas import Replica, Replicas, StubT
 from serving import logs
-from serving.keepalive import keepalive_options
+from serving.errors import Unavailable
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
 DescriptionT = TypeVar("DescriptionT")
 
-RECOGNITION = asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name
-DIARIZATION = diarization_pb2.DESCRIPTOR.services_by_name["SpeakerDiarization"].full_name
-
-# A replica that comes up is found within this time, which must be sooner than a recording's calls are given up.
-RECONNECT_SECONDS = 1.0
+RECOGNITION = asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"]
+DIARIZATION = diarization_pb2.DESCRIPTOR.services_by_name["SpeakerDiarization"]
 
 _log = logs.get_logger(__name__)
 
 
-class Backends:
-    """One channel to all replicas of each backend. Belongs to the event loop that it is made in."""
+class Backend(Generic[StubT]):
+    """One backend. Belongs to the event loop that it is made in.
 
-    def __init__(self, asr: Sequence[str], diarization: Sequence[str]) -> None:
-        self._channels = (_channel(asr, RECOGNITION), _channel(diarization, DIARIZATION))
-        self.asr = asr_pb2_grpc.SpeechRecognitionStub(self._channels[0])
-        self.diarization = diarization_pb2_grpc.SpeakerDiarizationStub(self._channels[1])
+    Under `least_request` each replica has a channel of its own; under gRPC's policies, and where only gRPC can say where the
+    replicas are (xds:///), one channel leads to all of them.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        service: ServiceDescriptor,
+        stub: Callable[[aio.Channel], StubT],
+        balancing: str,
+    ) -> None:
+        whole = target(addresses)
+        name, known = dns_name(whole), listed(whole)
+        is_ours = balancing == LEAST_REQUEST and (name or known) is not None
+        policy = ROUND_ROBIN if balancing == LEAST_REQUEST else balancing
+        authority = f"{name[0]}:{name[1]}" if is_ours and name else None
+
+        def connect(where: str) -> Replica[StubT]:
+            channel = open_channel(where, service, balancing=policy, authority=authority)
+            return Replica(channel, stub(channel))
+
+        self.replicas = Replicas(connect)
+        self._following: asyncio.Task[None] | None = None
+        if is_ours and name:
+            self._following = asyncio.create_task(follow(*name, self.replicas.update))
+        else:
+            self.replicas.update(known if is_ours and known else (whole,))
+
+    def any_stub(self) -> StubT:
+        """Of the replica that is called next. Raises Unavailable where none is known."""
+        replica = self.replicas.pick(Counter())
+        if replica is None:
+            raise Unavailable("no replica of the backend is known; try again later")
+        return replica.stub
 
     async def close(self) -> None:
-        for channel in self._channels:
-            await channel.close()
+        if self._following is not None:
+            self._following.cancel()
+        await self.replicas.close()
 
-    def connect(self) -> None:
-        """Begin to connect, so that the first call does not wait for it."""
-        for channel in self._channels:
-            channel.get_state(try_to_connect=True)
+
+class Backends:
+    """Both of them."""
+
+    def __init__(self, asr: Sequence[str], diarization: Sequence[str], balancing: str) -> None:
+        self.asr = Backend(asr, RECOGNITION, asr_pb2_grpc.SpeechRecognitionStub, balancing)
+        self.diarization = Backend(
+            diarization, DIARIZATION, diarization_pb2_grpc.SpeakerDiarizationStub, balancing
+        )
+
+    async def close(self) -> None:
+        await self.asr.close()
+        await self.diarization.close()
 
     async def describe(
         self, seconds: float
@@ -48,36 +88,25 @@ class Backends:
         asr_pb2.DescribeRecognitionResponse | None, diarization_pb2.DescribeDiarizationResponse | None
     ]:
         """Each backend's description; None where none came in time."""
-        recognition = self.asr.DescribeRecognition(asr_pb2.DescribeRecognitionRequest(), timeout=seconds)
-        diarization = self.diarization.DescribeDiarization(
-            diarization_pb2.DescribeDiarizationRequest(), timeout=seconds
+        return await asyncio.gather(
+            _unless_failed(lambda: self._describe_recognition(seconds)),
+            _unless_failed(lambda: self._describe_diarization(seconds)),
         )
-        return await asyncio.gather(_unless_failed(recognition), _unless_failed(diarization))
+
+    def _describe_recognition(self, seconds: float) -> Awaitable[asr_pb2.DescribeRecognitionResponse]:
+        request = asr_pb2.DescribeRecognitionRequest()
+        return self.asr.any_stub().DescribeRecognition(request, timeout=seconds)
+
+    def _describe_diarization(self, seconds: float) -> Awaitable[diarization_pb2.DescribeDiarizationResponse]:
+        request = diarization_pb2.DescribeDiarizationRequest()
+        return self.diarization.any_stub().DescribeDiarization(request, timeout=seconds)
 
 
-async def _unless_failed(description: Awaitable[DescriptionT]) -> DescriptionT | None:
+async def _unless_failed(describe: Callable[[], Awaitable[DescriptionT]]) -> DescriptionT | None:
     try:
-        return await description
+        return await describe()
+    except Unavailable as error:
+        _log.warning("a backend does not describe itself", reason=error.message)
     except aio.AioRpcError as error:
         _log.warning("a backend does not describe itself", code=error.code().name, reason=error.details())
-        return None
-
-
-def _channel(addresses: Sequence[str], service: str) -> aio.Channel:
-    service_config = {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        # Replicas that are loading or draining say so in their health, and get no calls.
-        "healthCheckConfig": {"serviceName": service},
-    }
-    options: list[tuple[str, str | int]] = [
-        ("grpc.service_config", json.dumps(service_config)),
-        ("grpc.enable_http_proxy", 0),
-        # Servers take pings every 15 s.
-        *keepalive_options(interval_ms=20_000, timeout_ms=10_000),
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", round(RECONNECT_SECONDS * 1000)),
-        ("grpc.dns_min_time_between_resolutions_ms", 5_000),
-        # Turns of hours in one message.
-        ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ]
-    return grpc.aio.insecure_channel(target(addresses), options=options)
+    return None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.addresses import target
+from gateway.channels import BALANCING, LEAST_REQUEST
 from gateway.merge import SECOND, MergeOptions
 from gateway.retries import RetryPolicy
 from serving.config import ServerConfig, option
@@ -20,10 +21,17 @@ class GatewayConfig(ServerConfig):
     )
     asr: tuple[str, ...] = option(
         ("127.0.0.1:50051",),
-        "Speech recognition: HOST:PORT of one or several IP addresses, one DNS name for all replicas, or unix:PATH.",
+        "Speech recognition: HOST:PORT of one or several IP addresses, one DNS name for all replicas, unix:PATH, or "
+        "xds:///NAME.",
     )
     diarization: tuple[str, ...] = option(
         ("127.0.0.1:50052",), "Speaker diarization: addresses as for --asr."
+    )
+    balancing: str = option(
+        LEAST_REQUEST,
+        "Which replica of a backend is called: the one with the fewest recordings of this gateway, or one after the other, "
+        "by turns or by what they say of their load. Under xds:/// the control plane says.",
+        choices=BALANCING,
     )
     spool_memory_bytes: int = option(
         8 * 1024 * 1024,
@@ -34,10 +42,21 @@ class GatewayConfig(ServerConfig):
         None, "Where temporary files go; by default the system's place."
     )
     attempts: int = option(
-        6, "Calls made for each stage of a recording before it is given up, each on another replica.", min=1
+        6,
+        "Calls made for each stage of a recording before it is given up: under least_request each on a replica that failed "
+        "it least often, under other balancing on the next.",
+        min=1,
     )
-    backoff_seconds: float = option(0.2, "Wait before the second call; doubles with each further one.", min=0)
-    max_backoff_seconds: float = option(10.0, "Longest wait between two calls.", min=0)
+    backoff_seconds: float = option(
+        0.2,
+        "Wait before the second call; doubles with each further one, and is up to half longer at random.",
+        min=0,
+    )
+    max_backoff_seconds: float = option(
+        10.0,
+        "Longest wait between two calls, also where all replicas ask for more, without what is added at random.",
+        min=0,
+    )
     silence_seconds: float = option(
         300.0,
         "A backend that owes an answer and sends nothing for this long counts as failed. Keep it above --max-idle-seconds.",

@@ -1,7 +1,8 @@
 """One stage of a recording: calls a backend, and replays the recording to another replica when the call fails."""
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -11,8 +12,9 @@ from grpc import aio
 from gateway.dialects import Dialect
 from gateway.inbox import Inbox
 from gateway.outcomes import public_status
+from gateway.replicas import Replica, Replicas, StubT
 from gateway.reports import Completed, Ended, Progress, Retrying
-from gateway.retries import RetryPolicy
+from gateway.retries import RetryPolicy, is_passing
 from gateway.silence import Silence
 from gateway.spool import Spool
 from serving import logs
@@ -23,6 +25,7 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 _SILENT = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the backend owed an answer and sent nothing")
+_NOWHERE = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="no replica of the backend is known")
 _INCOMPLETE = status_pb2.Status(code=code_pb2.INTERNAL, message="the answer ended before it was complete")
 
 _log = logs.get_logger(__name__)
@@ -61,30 +64,33 @@ class CallFailed(Exception):  # noqa: N818 - named after what happened
         self.status = status
 
 
-class StageRun(Generic[RequestT, ResponseT]):
+class StageRun(Generic[StubT, RequestT, ResponseT]):
     """The calls made for one stage of one recording; what they give goes to the inbox."""
 
     def __init__(
         self,
         dialect: Dialect[RequestT, ResponseT],
-        method: Method[RequestT, ResponseT],
+        replicas: Replicas[StubT],
+        method: Callable[[StubT], Method[RequestT, ResponseT]],
         inbox: Inbox,
         options: CallOptions,
     ) -> None:
         self._dialect = dialect
+        self._replicas = replicas
         self._method = method
         self._inbox = inbox
         self._options = options
+        self._failed: Counter[Replica[StubT]] = Counter()
 
     async def run(self, spool: Spool) -> Ended:
         """Until the stage is complete or has failed for good. Raises what the spool's readers raise."""
         stage, attempt = self._dialect.stage, 1
         while True:
             try:
-                return Ended(stage, attempt, await self._call(spool))
+                return Ended(stage, attempt, await self._call_next(spool))
             except CallFailed as failure:
                 status = failure.status
-            wait = self._options.retries.wait_after(attempt, status)
+            wait = self._options.retries.wait_after(attempt, status, self._replicas.full_for())
             _log.warning(
                 "a call to a backend failed",
                 stage=self._dialect.name,
@@ -101,9 +107,25 @@ class StageRun(Generic[RequestT, ResponseT]):
             self._dialect.restart()
             attempt += 1
 
-    async def _call(self, spool: Spool) -> Completed:
+    async def _call_next(self, spool: Spool) -> Completed:
+        """One call of the replica whose turn it is, which is remembered if it fails. Raises CallFailed."""
+        replica = self._replicas.pick(self._failed)
+        if replica is None:
+            raise CallFailed(_NOWHERE)
+        try:
+            with replica.call() as stub:
+                completed = await self._call(self._method(stub), spool)
+        except CallFailed as failure:
+            if is_passing(failure.status):
+                self._failed[replica] += 1
+                replica.failed(failure.status, asyncio.get_running_loop().time())
+            raise
+        replica.succeeded()
+        return completed
+
+    async def _call(self, method: Method[RequestT, ResponseT], spool: Spool) -> Completed:
         """One call, from the start of the recording to the end of the answer. Raises CallFailed."""
-        call = self._method(timeout=self._options.timeout(), metadata=self._options.metadata())
+        call = method(timeout=self._options.timeout(), metadata=self._options.metadata())
         try:
             async with asyncio.timeout(None) as clock, asyncio.TaskGroup() as tasks:
                 silence = Silence(clock, self._options.silence_seconds)

@@ -28,17 +28,26 @@ class RetryPolicy:
     max_backoff: float
 
     def wait_after(
-        self, attempt: int, status: status_pb2.Status, jitter: Callable[[], float] = random.random
+        self,
+        attempt: int,
+        status: status_pb2.Status,
+        full_for: float = 0.0,
+        jitter: Callable[[], float] = random.random,
     ) -> float | None:
         """How long to wait after the `attempt`-th call (from 1) ended with `status`; None to give up.
 
-        At least as long as the backend asks for, and never longer than `max_backoff`. `jitter` gives 0 to 1 and
-        spreads the callers of a replica that went away.
+        `full_for` is in how many seconds a replica will take calls, by what they said. `jitter` gives 0 to 1: the wait is up
+        to half longer at random, so that those who were refused together do not come back together.
         """
-        if attempt >= self.attempts or status.code not in _PASSING:
+        if attempt >= self.attempts or not is_passing(status):
             return None
-        wait: float = self.backoff * 2 ** (attempt - 1) * (0.5 + jitter())
-        return min(max(wait, asked_wait(status)), self.max_backoff)
+        wait: float = min(max(self.backoff * 2 ** (attempt - 1), full_for), self.max_backoff)
+        return wait * (1 + jitter() / 2)
+
+
+def is_passing(status: status_pb2.Status) -> bool:
+    """Whether another call may end better."""
+    return status.code in _PASSING
 
 
 def asked_wait(status: status_pb2.Status) -> float:

@@ -47,8 +47,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
 
     async def start(self) -> None:
-        self._backends = Backends(self._config.asr, self._config.diarization)
-        self._backends.connect()
+        self._backends = Backends(self._config.asr, self._config.diarization, self._config.balancing)
 
     async def close(self) -> None:
         if self._backends is not None:
@@ -122,7 +121,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
 
     def _stages(
         self, upload: Upload[gateway_pb2.TranscriptionConfig], context: _Context, inbox: Inbox
-    ) -> tuple[StageRun[Any, Any], StageRun[Any, Any]]:
+    ) -> tuple[StageRun[Any, Any, Any], StageRun[Any, Any, Any]]:
         backends, config = self._connected(), upload.config
         options = CallOptions(
             request_id=upload.request_id,
@@ -135,8 +134,8 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
             upload.request_id, config.speakers, embeddings=config.results.speaker_embeddings
         )
         return (
-            StageRun(recognition, backends.asr.Recognize, inbox, options),
-            StageRun(diarization, backends.diarization.Diarize, inbox, options),
+            StageRun(recognition, backends.asr.replicas, lambda stub: stub.Recognize, inbox, options),
+            StageRun(diarization, backends.diarization.replicas, lambda stub: stub.Diarize, inbox, options),
         )
 
     def _connected(self) -> Backends:

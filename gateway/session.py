@@ -26,7 +26,7 @@ class Session:
         self._inbox = inbox
         self._accept_partial = accept_partial
 
-    async def run(self, stages: Iterable[StageRun[Any, Any]], answer: Answer) -> None:
+    async def run(self, stages: Iterable[StageRun[Any, Any, Any]], answer: Answer) -> None:
         """Until the last event is sent.
 
         Raises what the upload raises, and StageFailed where a stage fails for good and the caller does not accept
@@ -50,7 +50,7 @@ class Session:
         await ingest.fill(self._spool, self._recording, tell)
         await self._inbox.put(Uploaded(duration(self._spool.seconds_written).ToNanoseconds()))
 
-    async def _follow(self, stage: StageRun[Any, Any]) -> None:
+    async def _follow(self, stage: StageRun[Any, Any, Any]) -> None:
         ended = await stage.run(self._spool)
         if ended.completed is None and not self._accept_partial:
             raise StageFailed(ended.status)

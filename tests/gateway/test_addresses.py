@@ -17,6 +17,7 @@ from serving.config import from_environment
         (["asr.mesh.local:50051"], "dns:///asr.mesh.local:50051"),
         (["dns:///asr:50051"], "dns:///asr:50051"),
         (["unix:/run/asr.sock"], "unix:/run/asr.sock"),
+        (["xds:///asr"], "xds:///asr"),
     ],
 )
 def test_addresses_become_one_target(addresses, expected):
