@@ -119,6 +119,7 @@ class AsrConfig(ServerConfig):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if 0 < self.window_seconds < 1:
             raise ValueError(f"window_seconds must be 0 or at least 1, is {self.window_seconds:g}")
         if self.engine == "sherpa" and self.provider in {"cuda", "tensorrt"}:

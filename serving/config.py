@@ -56,7 +56,10 @@ def option(
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
-    """What each of the three services can be told about serving."""
+    """What each of the three services can be told about serving.
+
+    Raises ValueError for TLS settings that need each other; subclasses with a __post_init__ of their own call this one.
+    """
 
     address: str = option("127.0.0.1:0", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH.")
     max_message_bytes: int = option(
@@ -76,6 +79,19 @@ class ServerConfig:
         "Calls in flight are not cut.",
         min=0,
     )
+    tls_certificate: Path | None = option(  # noqa: RUF009 - describes the field
+        None,
+        "Certificate chain in PEM, the server's own first: speak TLS, unless over a unix socket. Read again when it changes.",
+    )
+    tls_key: Path | None = option(None, "The certificate's private key in PEM, without a password.")  # noqa: RUF009
+    tls_client_ca: Path | None = option(  # noqa: RUF009
+        None, "Authorities in PEM: take only callers with a certificate that one of them signed."
+    )
+    health_address: str | None = option(
+        None,
+        "Where to answer grpc.health.v1, and nothing else, in plain text, for probes that cannot speak TLS: HOST:PORT or "
+        "unix:PATH; nowhere by default.",
+    )
     metrics_address: str | None = option(
         None, "Where to answer Prometheus over HTTP: HOST:PORT (port 0 picks a free one); nowhere by default."
     )
@@ -83,6 +99,12 @@ class ServerConfig:
     log_format: str = option(
         "auto", "How log lines look; auto is console on a terminal, else json.", choices=logs.FORMATS
     )
+
+    def __post_init__(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("--tls-certificate and --tls-key need each other")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
 
 
 def command(

@@ -39,8 +39,10 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     return options
 
 
-def listen(server: grpc.aio.Server, address: str) -> str:
+def listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
     """Bind to HOST:PORT or unix:PATH, and say where: port 0 becomes the port that was found.
+
+    `credentials` are for HOST:PORT; a socket is plain text, and it is for its folder to say who may reach it.
 
     Raises OSError where that is impossible, and for a socket file that a live process listens on; a stale one is
     replaced.
@@ -51,7 +53,7 @@ def listen(server: grpc.aio.Server, address: str) -> str:
     else:
         _check_socket_path(path)
     try:
-        port = server.add_insecure_port(address)
+        port = _bind(server, address, None if path else credentials)
     except RuntimeError as error:
         raise OSError(
             f"cannot listen on {address}: in use, not an address of this machine, or malformed"
@@ -69,6 +71,12 @@ def host_and_port(address: str) -> tuple[str, int] | None:
     """The two parts of HOST:PORT; None where it is something else."""
     host, _, port = address.rpartition(":")
     return (host, int(port)) if host and port.isdecimal() and int(port) < 65536 else None
+
+
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    if credentials is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, credentials)
 
 
 def _check_port(address: str) -> None:

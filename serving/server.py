@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import grpc
@@ -17,12 +17,14 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from serving import health, logs, process
+from serving.certificates import UnusableCertificate
 from serving.config import ServerConfig
 from serving.errors import DuoscribeError
-from serving.health import Health
+from serving.health import Health, health_endpoint
 from serving.interceptors import AdmissionInterceptor, ErrorInterceptor
 from serving.listening import channel_options, listen
 from serving.metrics import metrics_endpoint, process_registry
+from serving.tls import server_credentials
 
 # Last statuses reach the wire after their handlers have returned. Open health watches get the same.
 _STOP_GRACE_SECONDS = 0.5
@@ -52,21 +54,18 @@ class Service(Protocol):
 class RunningServer:
     """A server whose port is bound and whose models are loading or loaded; made by `running`.
 
-    `address` is "HOST:PORT" or "unix:PATH"; `metrics_address` is "HOST:PORT" or None; `serving` is set once the models are
-    loaded and warm.
+    `serving` is set once the models are loaded and warm.
     """
 
     def __init__(
         self,
-        address: str,
-        metrics_address: str | None,
+        addresses: "Addresses",
         service: Service,
         server: grpc.aio.Server,
         calls: "_Calls",
         drain_seconds: float,
     ) -> None:
-        self.address = address
-        self.metrics_address = metrics_address
+        self.addresses = addresses
         self.serving = asyncio.Event()
         self._service = service
         self._server = server
@@ -74,6 +73,15 @@ class RunningServer:
         self._drain_seconds = drain_seconds
         self._loading = asyncio.create_task(self._load())
         self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where calls are taken: "HOST:PORT" or "unix:PATH"."""
+        return self.addresses.address
+
+    @property
+    def metrics_address(self) -> str | None:
+        return self.addresses.metrics_address
 
     async def wait_serving(self) -> None:
         """Wait for the models. Raises what kept them from loading, where `serving` would never be set."""
@@ -125,6 +133,19 @@ class RunningServer:
 
 
 @dataclass(frozen=True)
+class Addresses:
+    """Where a process listens: for calls, and where that was asked for, for health in plain text and for metrics over HTTP."""
+
+    address: str
+    health_address: str | None
+    metrics_address: str | None
+
+    def announcement(self) -> str:
+        """One line of JSON, without what there is not."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
+
+
+@dataclass(frozen=True)
 class _Calls:
     """What stands between callers and the servicers."""
 
@@ -142,11 +163,16 @@ async def running(
     """Serve from the port being bound, while the models load, until the context ends; then drain and stop.
 
     `registry` holds what is told at `config.metrics_address`; by default what every process tells. `interceptors` are the
-    service's own, the outermost first: within the mapping of errors, before admission. Raises OSError where one of the two
-    addresses cannot be bound. Await `wait_serving` to learn whether the models loaded.
+    service's own, the outermost first: within the mapping of errors, before admission. Raises UnusableCertificate, and OSError
+    where an address cannot be bound. Await `wait_serving` to learn whether the models loaded.
     """
+    registry = registry or process_registry()
+    credentials = server_credentials(config, registry)
     calls = _Calls(Health(service.names), AdmissionInterceptor(config.max_streams))
-    async with metrics_endpoint(config.metrics_address, registry or process_registry()) as metrics_address:
+    async with (
+        metrics_endpoint(config.metrics_address, registry) as metrics_address,
+        health_endpoint(config.health_address, calls.health) as health_address,
+    ):
         server = grpc.aio.server(
             interceptors=[ErrorInterceptor(), *interceptors, calls.admission],
             options=channel_options(config),
@@ -156,9 +182,9 @@ async def running(
         reflection.enable_server_reflection(
             (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
-        address = listen(server, config.address)
+        addresses = Addresses(listen(server, config.address, credentials), health_address, metrics_address)
         await server.start()
-        running_server = RunningServer(address, metrics_address, service, server, calls, config.drain_seconds)
+        running_server = RunningServer(addresses, service, server, calls, config.drain_seconds)
         try:
             yield running_server
         finally:
@@ -173,8 +199,8 @@ def run(
 ) -> int:
     """Serve until SIGTERM or SIGINT, and give the process's exit code: 0, or 1 if the service could not start.
 
-    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with "metrics_address" beside
-    it where there is one; everything else, what libraries print included, goes to standard error. A second signal ends the
+    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with "health_address" and
+    "metrics_address" beside it where there are any; everything else, what libraries print included, goes to standard error. A second signal ends the
     process at once, with code 1.
     """
     logs.configure(config.log_level, config.log_format)
@@ -191,19 +217,14 @@ async def _main(
     code = 1
     try:
         async with serving as server:
-            announce(_announcement(server))
+            announce(server.addresses.announcement())
             code = await _until_signalled(server, signalled)
     except OSError as error:
         _log.error("cannot listen", address=config.address, reason=str(error))
+    except UnusableCertificate as error:
+        _log.error("cannot speak TLS", reason=str(error))
     process.leave_threads_behind(code)
     return code
-
-
-def _announcement(server: RunningServer) -> str:
-    addresses = {"address": server.address}
-    if server.metrics_address is not None:
-        addresses["metrics_address"] = server.metrics_address
-    return json.dumps(addresses)
 
 
 async def _until_signalled(server: RunningServer, signalled: asyncio.Event) -> int:
