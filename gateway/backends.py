@@ -10,9 +10,11 @@ from grpc import aio
 
 from gateway.addresses import target
 from gateway.channels import LEAST_REQUEST, ROUND_ROBIN, open_channel
+from gateway.config import GatewayConfig
 from gateway.discovery import dns_name, follow, listed
 from gateway.replicas import Replica, Replicas, StubT
 from serving import logs
+from serving.certificates import RenewedFiles
 from serving.errors import Unavailable
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
@@ -29,7 +31,8 @@ class Backend(Generic[StubT]):
     """One backend. Belongs to the event loop that it is made in.
 
     Under `least_request` each replica has a channel of its own; under gRPC's policies, and where only gRPC can say where the
-    replicas are (xds:///), one channel leads to all of them.
+    replicas are (xds:///), one channel leads to all of them. Replicas prove that they are `server_name`, or what `addresses`
+    call them, where there are `files` to call them with TLS.
     """
 
     def __init__(
@@ -38,15 +41,18 @@ class Backend(Generic[StubT]):
         service: ServiceDescriptor,
         stub: Callable[[aio.Channel], StubT],
         balancing: str,
+        *,
+        server_name: str | None = None,
+        files: RenewedFiles | None = None,
     ) -> None:
         whole = target(addresses)
         name, known = dns_name(whole), listed(whole)
         is_ours = balancing == LEAST_REQUEST and (name or known) is not None
         policy = ROUND_ROBIN if balancing == LEAST_REQUEST else balancing
-        authority = f"{name[0]}:{name[1]}" if is_ours and name else None
+        authority = server_name or (f"{name[0]}:{name[1]}" if is_ours and name else None)
 
         def connect(where: str) -> Replica[StubT]:
-            channel = open_channel(where, service, balancing=policy, authority=authority)
+            channel = open_channel(where, service, balancing=policy, authority=authority, files=files)
             return Replica(channel, stub(channel))
 
         self.replicas = Replicas(connect)
@@ -70,12 +76,25 @@ class Backend(Generic[StubT]):
 
 
 class Backends:
-    """Both of them."""
+    """Both of them. Raises UnusableCertificate."""
 
-    def __init__(self, asr: Sequence[str], diarization: Sequence[str], balancing: str) -> None:
-        self.asr = Backend(asr, RECOGNITION, asr_pb2_grpc.SpeechRecognitionStub, balancing)
+    def __init__(self, config: GatewayConfig) -> None:
+        files = RenewedFiles(config.backend_files) if config.backend_files else None
+        self.asr = Backend(
+            config.asr,
+            RECOGNITION,
+            asr_pb2_grpc.SpeechRecognitionStub,
+            config.balancing,
+            server_name=config.asr_server_name,
+            files=files,
+        )
         self.diarization = Backend(
-            diarization, DIARIZATION, diarization_pb2_grpc.SpeakerDiarizationStub, balancing
+            config.diarization,
+            DIARIZATION,
+            diarization_pb2_grpc.SpeakerDiarizationStub,
+            config.balancing,
+            server_name=config.diarization_server_name,
+            files=files,
         )
 
     async def close(self) -> None:

@@ -6,12 +6,14 @@ upload only where no service has seen it, which it calls a transparent retry. Th
 """
 
 import json
+from functools import partial
 from typing import Any
 
-import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 
+from gateway.renewal import RenewedChannel
+from serving.certificates import RenewedFiles
 from serving.keepalive import keepalive_options
 
 # A replica that comes up is found within this time, which must be sooner than a recording's calls are given up.
@@ -46,11 +48,17 @@ _DESCRIBE: dict[str, Any] = {
 
 
 def open_channel(
-    target: str, service: ServiceDescriptor, *, balancing: str = ROUND_ROBIN, authority: str | None = None
+    target: str,
+    service: ServiceDescriptor,
+    *,
+    balancing: str = ROUND_ROBIN,
+    authority: str | None = None,
+    files: RenewedFiles | None = None,
 ) -> aio.Channel:
     """A channel to all replicas that `target` names, of which those are called that are healthy for `service`.
 
-    `authority` is the name that replicas are known by where `target` is the address of one.
+    `authority` is the name that replicas are known by where `target` is the address of one. With `files` it speaks TLS, but
+    to sockets of this machine.
     """
     options: list[tuple[str, str | int]] = [
         ("grpc.service_config", json.dumps(service_config(service, balancing))),
@@ -64,7 +72,9 @@ def open_channel(
         ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         *([("grpc.default_authority", authority)] if authority else []),
     ]
-    return grpc.aio.insecure_channel(target, options=options)
+    if files is None or target.startswith("unix:"):
+        return aio.insecure_channel(target, options=options)
+    return RenewedChannel(partial(aio.secure_channel, target, options=options), files)
 
 
 def service_config(service: ServiceDescriptor, balancing: str) -> dict[str, Any]:

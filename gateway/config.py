@@ -7,6 +7,7 @@ from gateway.addresses import target
 from gateway.channels import BALANCING, LEAST_REQUEST
 from gateway.merge import SECOND, MergeOptions
 from gateway.retries import RetryPolicy
+from serving.certificates import CertificateFiles
 from serving.config import ServerConfig, option
 
 ENV_PREFIX = "DUOSCRIBE_GATEWAY_"
@@ -14,7 +15,7 @@ ENV_PREFIX = "DUOSCRIBE_GATEWAY_"
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayConfig(ServerConfig):
-    """Raises ValueError for backend addresses that gRPC cannot balance over."""
+    """Raises ValueError for backend addresses that gRPC cannot balance over, and TLS settings that need each other."""
 
     address: str = option(
         "127.0.0.1:50050", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
@@ -26,6 +27,22 @@ class GatewayConfig(ServerConfig):
     )
     diarization: tuple[str, ...] = option(
         ("127.0.0.1:50052",), "Speaker diarization: addresses as for --asr."
+    )
+    backend_ca: Path | None = option(  # noqa: RUF009 - describes the field
+        None,
+        "Authorities in PEM that signed the backends' certificates: call backends with TLS, unless over unix sockets. Read "
+        "again when it changes, as the next two are.",
+    )
+    backend_certificate: Path | None = option(  # noqa: RUF009
+        None, "Certificate chain in PEM that the gateway shows to backends."
+    )
+    backend_key: Path | None = option(None, "That certificate's private key in PEM, without a password.")  # noqa: RUF009
+    asr_server_name: str | None = option(
+        None,
+        "Name in the certificates of speech recognition, where they do not hold what --asr says, as with IP addresses.",
+    )
+    diarization_server_name: str | None = option(
+        None, "Name in the certificates of speaker diarization; see --asr-server-name."
     )
     balancing: str = option(
         LEAST_REQUEST,
@@ -82,8 +99,22 @@ class GatewayConfig(ServerConfig):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for addresses in (self.asr, self.diarization):
             target(addresses)
+        if (self.backend_certificate is None) != (self.backend_key is None):
+            raise ValueError("--backend-certificate and --backend-key need each other")
+        if self.backend_certificate is not None and self.backend_ca is None:
+            raise ValueError("--backend-certificate needs --backend-ca")
+
+    @property
+    def backend_files(self) -> CertificateFiles | None:
+        """What backends are called with; None for plain text."""
+        if self.backend_ca is None:
+            return None
+        return CertificateFiles(
+            certificate=self.backend_certificate, key=self.backend_key, ca=self.backend_ca
+        )
 
     @property
     def retries(self) -> RetryPolicy:

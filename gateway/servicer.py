@@ -47,7 +47,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
 
     async def start(self) -> None:
-        self._backends = Backends(self._config.asr, self._config.diarization, self._config.balancing)
+        self._backends = Backends(self._config)
 
     async def close(self) -> None:
         if self._backends is not None:

@@ -16,15 +16,17 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
-from serving import health, logs, process
+from serving import health, load_reports, logs, process
+from serving.admission import AdmissionInterceptor, Line
 from serving.certificates import UnusableCertificate
 from serving.config import ServerConfig
 from serving.errors import DuoscribeError
 from serving.health import Health, health_endpoint
-from serving.interceptors import AdmissionInterceptor, ErrorInterceptor
+from serving.interceptors import ErrorInterceptor
 from serving.listening import channel_options, listen
 from serving.metrics import metrics_endpoint, process_registry
 from serving.tls import server_credentials
+from serving.tracing import TracingInterceptor, tracing_to
 
 # Last statuses reach the wire after their handlers have returned. Open health watches get the same.
 _STOP_GRACE_SECONDS = 0.5
@@ -159,26 +161,32 @@ async def running(
     config: ServerConfig,
     registry: CollectorRegistry | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    line: Line | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve from the port being bound, while the models load, until the context ends; then drain and stop.
 
     `registry` holds what is told at `config.metrics_address`; by default what every process tells. `interceptors` are the
-    service's own, the outermost first: within the mapping of errors, before admission. Raises UnusableCertificate, and OSError
-    where an address cannot be bound. Await `wait_serving` to learn whether the models loaded.
+    service's own, the outermost first: within the mapping of errors, before admission. A backend gives its `line`, by which
+    recordings are refused, and reports its load to clients. Raises UnusableCertificate, and OSError where an address cannot be
+    bound. Await `wait_serving` to learn whether the models loaded.
     """
     registry = registry or process_registry()
     credentials = server_credentials(config, registry)
-    calls = _Calls(Health(service.names), AdmissionInterceptor(config.max_streams))
+    calls = _Calls(Health(service.names), AdmissionInterceptor(config.max_streams, line))
+    reports = [load_reports.LoadReportInterceptor(calls.admission.load)] if line else []
     async with (
         metrics_endpoint(config.metrics_address, registry) as metrics_address,
         health_endpoint(config.health_address, calls.health) as health_address,
+        tracing_to(config.traces_endpoint, _traced_as(service)) as tracer,
     ):
         server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), *interceptors, calls.admission],
+            interceptors=[ErrorInterceptor(), TracingInterceptor(tracer), *interceptors, calls.admission],
             options=channel_options(config),
         )
         await calls.health.register(server)
         service.register(server)
+        if line:
+            load_reports.register(server, calls.admission.load)
         reflection.enable_server_reflection(
             (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
@@ -191,11 +199,17 @@ async def running(
             await running_server.stop()
 
 
+def _traced_as(service: Service) -> str:
+    """Its name in traces, after its contract: "duoscribe-asr" for "speech.asr.v1.SpeechRecognition"."""
+    return f"duoscribe-{service.names[0].split('.')[1]}"
+
+
 def run(
     service: Service,
     config: ServerConfig,
     registry: CollectorRegistry | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    line: Line | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, and give the process's exit code: 0, or 1 if the service could not start.
 
@@ -204,7 +218,7 @@ def run(
     process at once, with code 1.
     """
     logs.configure(config.log_level, config.log_format)
-    serving = running(service, config, registry, interceptors)
+    serving = running(service, config, registry, interceptors, line)
     return asyncio.run(_main(serving, config, process.claim_stdout()))
 
 
@@ -241,7 +255,7 @@ async def _until_signalled(server: RunningServer, signalled: asyncio.Event) -> i
 
 
 def _log_load_failure(error: BaseException) -> None:
-    if isinstance(error, DuoscribeError):
-        _log.error("the service could not start", reason=error.message)
+    if isinstance(error, DuoscribeError | UnusableCertificate):
+        _log.error("the service could not start", reason=str(error))
     else:
         _log.error("the service could not start", exc_info=error)
