@@ -1,0 +1,31 @@
+"""The C core's own view of a process, for grpcdebug and its like: channelz, and CSDS where xDS is used.
+
+It names every peer and shows every connection's state, so it is at an address of its own and never where callers are.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc_admin
+
+from serving.listening import listen
+
+
+@asynccontextmanager
+async def admin_endpoint(address: str | None) -> AsyncIterator[str | None]:
+    """Answer at HOST:PORT or unix:PATH until the context ends, and say where; None serves nothing.
+
+    Raises OSError where the address cannot be bound.
+    """
+    if address is None:
+        yield None
+        return
+    server = grpc.aio.server()
+    grpc_admin.add_admin_servicers(server)
+    bound = listen(server, address)
+    await server.start()
+    try:
+        yield bound
+    finally:
+        await server.stop(None)
