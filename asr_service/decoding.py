@@ -3,7 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from asr_service.engines.base import Engine, Stopped
+from asr_service.engines.base import Engine, Recognition, Stopped
 from asr_service.jobs import Batch
 from asr_service.metrics import AsrMetrics
 from asr_service.speed import Speed
@@ -36,7 +36,7 @@ class Decoder:
         started = loop.time()
         self._metrics.started(batch, started)
         try:
-            recognitions = await loop.run_in_executor(self._threads, batch.recognize, self._engine)
+            recognitions = await self._recognize(batch)
             took = loop.time() - started
             batch.answer(recognitions, took)
         except Stopped as stopped:
@@ -48,6 +48,13 @@ class Decoder:
         else:
             self._metrics.decoded(batch, took)
             self._speed.saw(batch.seconds, took)
+
+    async def _recognize(self, batch: Batch) -> list[Recognition]:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, batch.recognize, self._engine)
+        finally:
+            self._metrics.went_on(batch, loop.time())
 
     async def _blame(self, batch: Batch, error: Exception) -> None:
         """Decodes each utterance of a batch that failed by itself, so that one does not fail its neighbours."""

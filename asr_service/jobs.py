@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from asr_service.engines.base import Engine, Recognition, Speech, Stop
 
@@ -38,8 +39,10 @@ class Batch:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = jobs
         self.stop = Stop()
+        self.given_up: dict[Job, float] = {}
+        """Those that nobody waits for any more, and since when, on the event loop's clock."""
         for job in jobs:
-            job.result.add_done_callback(self._reconsider)
+            job.result.add_done_callback(partial(self._settled, job))
 
     @property
     def seconds(self) -> float:
@@ -67,6 +70,8 @@ class Batch:
             if not job.result.done():
                 job.result.set_exception(error)
 
-    def _reconsider(self, _: object) -> None:
-        if all(job.result.cancelled() for job in self.jobs):
+    def _settled(self, job: Job, result: "asyncio.Future[Decoded]") -> None:
+        if result.cancelled():
+            self.given_up[job] = result.get_loop().time()
+        if len(self.given_up) == len(self.jobs):
             self.stop.set()

@@ -5,6 +5,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from asr_service.jobs import Batch
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+# From a GPU that serves one caller to a CPU that does not keep up with speech.
+_REAL_TIME_FACTORS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 _RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75)
 # From an idle GPU to a CPU that is far behind.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -59,6 +61,28 @@ class AsrMetrics:
         self._failed = Counter(
             "duoscribe_asr_failed_batches", "Batches that the engine failed at.", registry=registry
         )
+        self._given_up = Counter(
+            "duoscribe_asr_given_up_recordings",
+            "Recordings that were cancelled or failed before they were recognised whole.",
+            registry=registry,
+        )
+        self._went_on = Histogram(
+            "duoscribe_asr_compute_after_cancel_seconds",
+            "How long the batch of an utterance went on after its recording was given up.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._wasted = Counter(
+            "duoscribe_asr_wasted_compute_seconds",
+            "The shares in these batches of utterances that nobody waited for any more.",
+            registry=registry,
+        )
+        self._real_time_factor = Histogram(
+            "duoscribe_asr_real_time_factor",
+            "Time that a recording took, its upload included, over its length.",
+            buckets=_REAL_TIME_FACTORS,
+            registry=registry,
+        )
 
     def queued(self, utterances: int, seconds: float) -> None:
         self._queued.set(utterances)
@@ -83,3 +107,17 @@ class AsrMetrics:
 
     def failed(self) -> None:
         self._failed.inc()
+
+    def given_up(self) -> None:
+        self._given_up.inc()
+
+    def went_on(self, batch: Batch, now: float) -> None:
+        """A batch has ended, some of whose utterances may not have been wanted to its end."""
+        for job, since in batch.given_up.items():
+            self._went_on.observe(now - since)
+            self._wasted.inc((now - since) * job.padded / batch.padded)
+
+    def recognised(self, audio_seconds: float, wall_seconds: float) -> None:
+        """A recording, whole."""
+        if audio_seconds:
+            self._real_time_factor.observe(wall_seconds / audio_seconds)

@@ -106,6 +106,8 @@ class Scheduler:
             yield stream
         finally:
             self._streams.discard(stream)
+            if stream.jobs or not stream.is_complete:
+                self._metrics.given_up()
             _cancel(stream)
             self.wake()
 

@@ -101,7 +101,9 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             )
             session = Session(ready.models.engine.info, language, listener, stream, ready.ears, context.write)
             await session.run(recording.blocks())
-        _log.info("recognised", **session.summary())
+        summary = session.summary()
+        self._metrics.recognised(summary["audio_seconds"], summary["wall_seconds"])
+        _log.info("recognised", **summary)
 
     async def DescribeRecognition(
         self,

@@ -22,5 +22,5 @@ def test_names_end_in_their_unit_or_say_what_they_count() -> None:
     registry = CollectorRegistry()
     AsrMetrics(registry)
     for metric in registry.collect():
-        assert re.search(r"_(seconds|utterances|ratio|recordings|batches)$", metric.name)
+        assert re.search(r"_(seconds|utterances|ratio|factor|recordings|batches)$", metric.name)
         assert metric.documentation.endswith(".")
