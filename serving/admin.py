@@ -1,4 +1,4 @@
-"""The C core's own view of a process, for grpcdebug and its like: channelz, and CSDS where xDS is used.
+"""The C core's own view of a process, for grpcdebug and its like: channelz.
 
 It names every peer and shows every connection's state, so it is at an address of its own and never where callers are.
 """
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-import grpc_admin
+from grpc_channelz.v1 import channelz
 
 from serving.listening import listen
 
@@ -22,7 +22,7 @@ async def admin_endpoint(address: str | None) -> AsyncIterator[str | None]:
         yield None
         return
     server = grpc.aio.server()
-    grpc_admin.add_admin_servicers(server)
+    channelz.add_channelz_servicer(server)
     bound = listen(server, address)
     await server.start()
     try:
