@@ -197,6 +197,14 @@ async def test_an_address_that_cannot_be_bound_says_why_and_ends_with_1(start, t
     assert await process.ended(within=10) == (1, b"")
 
 
+async def test_certificates_that_cannot_be_used_are_named_and_end_it_with_1(start, tmp_path):
+    process = await start(TEST_TLS_CERTIFICATE=f"{tmp_path}/tls.crt", TEST_TLS_KEY=f"{tmp_path}/tls.key")
+    line = await process.wait_logged("cannot speak TLS")
+    assert line["reason"] == f"{tmp_path}/tls.crt cannot be read: No such file or directory"
+
+    assert await process.ended(within=10) == (1, b"")
+
+
 async def test_a_socket_file_is_gone_at_the_end(start, tmp_path):
     process = await start(TEST_ADDRESS=f"unix:{tmp_path}/door.sock")
     await process.wait_bound()

@@ -45,27 +45,27 @@ class Authority:
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+        # Authorities have names of their own: whoever checks a certificate looks for its issuer by name first.
+        common_name = f"tests {x509.random_serial_number()}"
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         extension = x509.BasicConstraints(ca=True, path_length=0)
-        builder = _builder(self._name, self._name, self._key).add_extension(extension, critical=True)
+        builder = _builder(self._name, self._name, self._key, _LIFE).add_extension(extension, critical=True)
         self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
 
-    def identity(self, path: str) -> Identity:
-        """The peer spiffe://duoscribe/PATH, at this machine."""
+    def identity(self, path: str, *, name: str = "", ends_in: dt.timedelta = _LIFE) -> Identity:
+        """The peer spiffe://duoscribe/PATH, whom DNS knows by `name`; at this machine where it has none."""
         key = ec.generate_private_key(ec.SECP256R1())
+        place = x509.DNSName(name) if name else x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))
         names = x509.SubjectAlternativeName(
-            [
-                x509.UniformResourceIdentifier(f"spiffe://duoscribe/{path}"),
-                x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")),
-            ]
+            [x509.UniformResourceIdentifier(f"spiffe://duoscribe/{path}"), place]
         )
-        builder = _builder(x509.Name([]), self._name, key).add_extension(names, critical=True)
+        builder = _builder(x509.Name([]), self._name, key, ends_in).add_extension(names, critical=True)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Identity(_pem(certificate), _private_pem(key), self.certificate)
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, ends_in: dt.timedelta
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
@@ -74,8 +74,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _LIFE)
-        .not_valid_after(now + _LIFE)
+        .not_valid_before(now - 2 * _LIFE)
+        .not_valid_after(now + ends_in)
     )
 
 
