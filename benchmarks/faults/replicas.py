@@ -1,0 +1,148 @@
+"""Gateways and backends as processes, each behind a proxy."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.faults.proxy import Proxy
+from gateway.supervisor import Launch, ServiceProcess, Sink
+
+REPLICAS = 2
+
+# Longer than --drain-seconds, so that a process which drains is not killed.
+_GRACE_SECONDS = 45.0
+
+_COMMON = ("--address=127.0.0.1:0", "--log-format=json")
+_MODULES = {
+    "deterministic": ("benchmarks.deterministic.asr", "benchmarks.deterministic.diarization"),
+    "real": ("asr_service", "diarization_service"),
+}
+
+
+class Replica:
+    """A process that serves, and the one that takes its place after it; known by its proxy's address."""
+
+    def __init__(self, launch: Launch, proxy: Proxy, folder: Path, sink: Sink) -> None:
+        self.name = launch.name
+        self.proxy = proxy
+        self.is_serving = False
+        """Whether it may be sent calls: it has started, and nothing is being done to it."""
+        self._launch = launch
+        self._folder = folder
+        self._sink = sink
+        self._process: ServiceProcess | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} does not run")
+        return self._process.pid
+
+    @property
+    def computing_pid(self) -> int:
+        """Of the process that computes for it: a diarization service's worker, or itself."""
+        children = psutil.Process(self.pid).children()
+        return children[0].pid if children else self.pid
+
+    async def start(self) -> None:
+        """Raises ServiceDied."""
+        self._process = await ServiceProcess.start(self._launch, self._folder, self._sink)
+        self.proxy.target = await self._process.ready()
+        self.is_serving = True
+
+    async def kill(self) -> None:
+        """As the kernel does it when memory runs out: no warning, no farewell."""
+        self.is_serving = False
+        os.kill(self.pid, signal.SIGKILL)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """It drains."""
+        self.is_serving = False
+        process, self._process = self._process, None
+        if process is not None:
+            await process.stop(_GRACE_SECONDS)
+
+    async def replace(self) -> None:
+        """As in a rolling update: another one takes new connections, then this one drains."""
+        before, self._process = self._process, None
+        await self.start()
+        if before is not None:
+            await before.stop(_GRACE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Two replicas of each service."""
+
+    gateways: tuple[Replica, ...]
+    asr: tuple[Replica, ...]
+    diarization: tuple[Replica, ...]
+    spool: Path
+
+    @property
+    def backends(self) -> tuple[Replica, ...]:
+        return self.asr + self.diarization
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        return self.gateways + self.backends
+
+    def siblings(self, replica: Replica) -> tuple[Replica, ...]:
+        """The other replicas of its service."""
+        (service,) = (same for same in (self.gateways, self.asr, self.diarization) if replica in same)
+        return tuple(sibling for sibling in service if sibling is not replica)
+
+    def heal(self) -> None:
+        for replica in self.replicas:
+            replica.proxy.heal()
+
+
+@asynccontextmanager
+async def deployed(
+    folder: Path, engines: str, gateway_flags: Sequence[str] = ()
+) -> AsyncIterator[Deployment]:
+    """Until the context ends; `folder` is private to these processes. Raises ServiceDied."""
+    spool = folder / "spool"
+    spool.mkdir()
+    asr, diarization = _MODULES[engines]
+    async with AsyncExitStack() as stack:
+
+        async def several(name: str, module: str, *flags: str) -> tuple[Replica, ...]:
+            launches = [Launch(f"{name}-{index}", module, (*_COMMON, *flags)) for index in range(REPLICAS)]
+            return tuple([await _behind_a_proxy(launch, folder, stack) for launch in launches])
+
+        asrs = await several("asr", asr, "--max-streams=64")
+        diarizations = await several("diarization", diarization, "--max-streams=64", "--recordings=64")
+        backends = [f"--asr={replica.proxy.address}" for replica in asrs]
+        backends += [f"--diarization={replica.proxy.address}" for replica in diarizations]
+        storage = (f"--spool-directory={spool}", "--spool-memory-bytes=200000")
+        gateways = await several(
+            "gateway", "gateway", "--max-streams=64", *backends, *storage, *gateway_flags
+        )
+        deployment = Deployment(gateways, asrs, diarizations, spool)
+        await _all(deployment.replicas, Replica.start)
+        try:
+            yield deployment
+        finally:
+            await _all(deployment.gateways, Replica.stop)
+            await _all(deployment.backends, Replica.stop)
+
+
+async def _behind_a_proxy(launch: Launch, folder: Path, stack: AsyncExitStack) -> Replica:
+    proxy = await stack.enter_async_context(Proxy.listening())
+    log = stack.enter_context((folder / f"{launch.name}.log").open("wb", buffering=0))
+    return Replica(launch, proxy, folder, log.write)
+
+
+async def _all(replicas: Sequence[Replica], do: Callable[[Replica], Coroutine[Any, Any, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for replica in replicas:
+            tasks.create_task(do(replica))
