@@ -1,4 +1,4 @@
-"""What happens around every call: is there room for it, and what does its failure look like from outside."""
+"""What happens around every call: interceptors for any kind of handler, and what a failure looks like from outside."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 # A handler's work on one call, ready to run.
 Call: TypeAlias = Callable[[], Awaitable[Any]]
-
-_RETRY_AFTER_SECONDS = 1.0
 
 _log = logs.get_logger(__name__)
 
@@ -62,79 +60,6 @@ class ErrorInterceptor(AroundCalls):
             return await call()
         except Exception as error:  # noqa: BLE001 - this is the edge; bugs are logged with their traceback
             await _end(context, error)
-
-
-class AdmissionInterceptor(AroundCalls):
-    """Lets calls in while the service is loaded and has room.
-
-    Counted are the calls that upload; others only need the models. Health and reflection always pass.
-    """
-
-    def __init__(self, max_streams: int) -> None:
-        self._max_streams = max_streams
-        self._loaded = False
-        self._draining = False
-        self._cut = False
-        self._streams: set[asyncio.Task[Any]] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    @property
-    def in_flight(self) -> int:
-        """Uploading calls whose handler runs."""
-        return len(self._streams)
-
-    def open(self) -> None:
-        """The models are loaded."""
-        self._loaded = True
-
-    def drain(self) -> None:
-        """From now on refuse calls that upload."""
-        self._draining = True
-
-    async def wait_empty(self) -> None:
-        await self._empty.wait()
-
-    def cut(self) -> None:
-        """End the calls in flight with Draining, which tells their callers to go elsewhere."""
-        self._cut = True
-        for task in self._streams:
-            task.cancel()
-
-    async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:  # noqa: ARG002
-        if method.startswith("/grpc."):
-            return await call()
-        if not self._loaded and not self._draining:
-            raise errors.Loading("the models are still loading; try again shortly, or another replica")
-        if not uploads:
-            return await call()
-        return await self._stream(call)
-
-    async def _stream(self, call: Call) -> Any:
-        self._check_room()
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._streams.add(task)
-        self._empty.clear()
-        try:
-            return await call()
-        except asyncio.CancelledError:
-            if not self._cut:
-                raise
-            task.uncancel()
-            raise errors.Draining("the service shut down before it was done; call another replica") from None
-        finally:
-            self._streams.discard(task)
-            if not self._streams:
-                self._empty.set()
-
-    def _check_room(self) -> None:
-        if self._draining:
-            raise errors.Draining("the service is shutting down; call another replica")
-        if len(self._streams) >= self._max_streams:
-            raise errors.Overloaded(
-                f"all {self._max_streams} places for recordings are taken; try again later, or another replica",
-                retry_after=_RETRY_AFTER_SECONDS,
-            )
 
 
 async def _end(context: Context, error: Exception) -> Never:

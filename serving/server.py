@@ -180,7 +180,13 @@ async def running(
         tracing_to(config.traces_endpoint, _traced_as(service)) as tracer,
     ):
         server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), TracingInterceptor(tracer), *interceptors, calls.admission],
+            interceptors=[
+                ErrorInterceptor(),
+                TracingInterceptor(tracer),
+                *interceptors,
+                calls.admission,
+                *reports,
+            ],
             options=channel_options(config),
         )
         await calls.health.register(server)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import grpc
 from google.rpc import status_pb2
 
+from serving.admission import Line
 from serving.calls import responses
 from serving.config import ServerConfig
 from serving.server import RunningServer, running
@@ -86,8 +87,10 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def opened(service: FakeService, *, loaded: bool = True) -> AsyncIterator[Door]:
-    async with running(service, service.config) as server:
+async def opened(
+    service: FakeService, *, loaded: bool = True, line: Line | None = None
+) -> AsyncIterator[Door]:
+    async with running(service, service.config, line=line) as server:
         if loaded:
             await server.wait_serving()
         async with grpc.aio.insecure_channel(server.address) as channel:
