@@ -58,7 +58,8 @@ def option(
 class ServerConfig:
     """What each of the three services can be told about serving.
 
-    Raises ValueError for TLS settings that need each other; subclasses with a __post_init__ of their own call this one.
+    Raises ValueError for TLS settings that need each other, and for an endpoint that is no URL; subclasses with a
+    __post_init__ of their own call this one.
     """
 
     address: str = option("127.0.0.1:0", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH.")
@@ -95,6 +96,11 @@ class ServerConfig:
     metrics_address: str | None = option(
         None, "Where to answer Prometheus over HTTP: HOST:PORT (port 0 picks a free one); nowhere by default."
     )
+    traces_endpoint: str | None = option(
+        None,
+        "Where to send OpenTelemetry traces, as OTLP over gRPC: http://HOST:4317, or https:// with TLS; by default where "
+        "OTEL_EXPORTER_OTLP_ENDPOINT says, else nowhere.",
+    )
     log_level: str = option("info", "Least severe log lines to write.", choices=logs.LEVELS)
     log_format: str = option(
         "auto", "How log lines look; auto is console on a terminal, else json.", choices=logs.FORMATS
@@ -105,6 +111,8 @@ class ServerConfig:
             raise ValueError("--tls-certificate and --tls-key need each other")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
+        if self.traces_endpoint and not self.traces_endpoint.startswith(("http://", "https://")):
+            raise ValueError("--traces-endpoint begins with http:// or https://")
 
 
 def command(

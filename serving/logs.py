@@ -10,7 +10,8 @@ import uuid
 from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "json", "console")
@@ -30,6 +31,7 @@ def configure(
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_span,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -55,7 +57,7 @@ def configure(
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger whose lines carry the request id of the call they were written in."""
+    """A logger whose lines carry the request id and the trace of the call they were written in."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger
 
@@ -84,6 +86,15 @@ def current_request_id() -> str:
     """The id bound for the current call; without one, a new one."""
     bound = structlog.contextvars.get_contextvars().get("request_id")
     return str(bound) if bound is not None else uuid.uuid4().hex
+
+
+def _add_span(_logger: WrappedLogger, _level: str, line: EventDict) -> EventDict:
+    """The call's place in its trace, be that exported from here or not; the names are OpenTelemetry's for logs."""
+    span = get_current_span().get_span_context()
+    if span.is_valid:
+        line["trace_id"] = format_trace_id(span.trace_id)
+        line["span_id"] = format_span_id(span.span_id)
+    return line
 
 
 def _renderers(format: str, stream: TextIO) -> list[Processor]:  # noqa: A002 - the flag's name

@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Generic, Literal, Never, Protocol, TypeVar
 
-from serving import logs
+from serving import logs, tracing
 from serving.config import ServerConfig
 from serving.errors import Abandoned, IdleTooLong, InvalidConfig, InvalidRequest, ProtocolViolation
+from serving.idle import IdleClock
 
 # grpc.aio ends the request stream of a cancelled or timed-out call as if the caller had finished; that the call was
 # cancelled shows a moment later.
@@ -72,8 +73,7 @@ class Upload(Generic[ConfigT]):
         Raises ProtocolViolation, InvalidConfig, InvalidRequest (over the message limit), IdleTooLong, Abandoned.
         """
         messages = _Messages(request_iterator, context, config)
-        first = await messages.next()
-        kind = first.WhichOneof("message")
+        kind, first = await messages.next()
         if kind != "config":
             raise ProtocolViolation(
                 f"the first message must be the config, but {_named(kind)} came first",
@@ -81,6 +81,7 @@ class Upload(Generic[ConfigT]):
             )
         request_id = _checked_request_id(first.config.request_id)
         logs.bind_request_id(request_id)
+        tracing.describe(request_id=request_id)
         return cls(messages, first.config, request_id)
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -90,11 +91,11 @@ class Upload(Generic[ConfigT]):
         InvalidRequest (over the message limit), IdleTooLong, Abandoned.
         """
         while True:
-            message = await self._messages.next()
-            kind = message.WhichOneof("message")
+            kind, message = await self._messages.next()
             if kind == "audio":
-                if message.audio:
-                    yield message.audio
+                # Each look at the field copies it.
+                if audio := self._messages.checked(message.audio):
+                    yield audio
             elif kind == "end_of_audio":
                 await self._messages.expect_end()
                 return
@@ -119,11 +120,12 @@ class _Messages(Generic[ConfigT]):
         self._context = context
         self._max_bytes = config.max_message_bytes
         self._max_idle = config.max_idle_seconds
+        self._idle = IdleClock(self._max_idle)
 
-    async def next(self) -> UploadMessage[ConfigT]:
-        """The next message, checked for its size. The clock of idleness runs in here only: not while nobody asks."""
+    async def next(self) -> tuple[str | None, UploadMessage[ConfigT]]:
+        """The next message and its kind. The clock of idleness runs in here only: not while nobody asks."""
         try:
-            async with asyncio.timeout(self._max_idle):
+            with self._idle:
                 message = await anext(self._iterator, None)
         except TimeoutError:
             raise IdleTooLong(
@@ -131,8 +133,15 @@ class _Messages(Generic[ConfigT]):
             ) from None
         if message is None:
             await self._ended_early()
-        self._check_size(message)
-        return message
+        kind = message.WhichOneof("message")
+        if kind != "audio":
+            self._check_size(message.ByteSize(), "config")
+        return kind, message
+
+    def checked(self, audio: bytes) -> bytes:
+        """The limit is told to callers as the audio's length; the few bytes of framing around it are free."""
+        self._check_size(len(audio), "audio")
+        return audio
 
     async def expect_end(self) -> None:
         """Refuse a message that came right behind end_of_audio; who leaves the stream open is not waited for."""
@@ -156,14 +165,11 @@ class _Messages(Generic[ConfigT]):
             "stream ended without end_of_audio; send it after the last audio", field="end_of_audio"
         )
 
-    def _check_size(self, message: UploadMessage[ConfigT]) -> None:
-        # The limit is told to callers as the audio's length; the few bytes of framing around it are free.
-        is_audio = message.WhichOneof("message") == "audio"
-        size = len(message.audio) if is_audio else message.ByteSize()
+    def _check_size(self, size: int, field: str) -> None:
         if size > self._max_bytes:
             raise InvalidRequest(
                 f"a message holds {size:,} bytes and the limit is {self._max_bytes:,}; send smaller chunks",
-                field="audio" if is_audio else "config",
+                field=field,
             )
 
 

@@ -1,0 +1,26 @@
+"""One trace a recording: from the caller through the gateway to both services (OpenTelemetry, W3C Trace Context).
+
+    calls      a span around every call that is taken or made, and what travels between the two
+    stages     spans of a call's parts, a bounded number of them
+    export     where spans go
+
+Spans are made for each stage and never for each message, so an upload costs the same with and without them. They hold ids,
+sizes, times and statuses; never audio, text of a transcript, or credentials. Without an endpoint nothing is recorded, and a
+caller's trace is still passed on and named in log lines.
+"""
+
+from serving.tracing.calls import TracingInterceptor, answered, calling, propagated
+from serving.tracing.export import tracing_to
+from serving.tracing.stages import describe, happened, over, stage
+
+__all__ = [
+    "TracingInterceptor",
+    "answered",
+    "calling",
+    "describe",
+    "happened",
+    "over",
+    "propagated",
+    "stage",
+    "tracing_to",
+]
