@@ -19,7 +19,7 @@ from diarization_service.batcher import Batcher
 from diarization_service.frames import Frame, Kind
 from diarization_service.mailbox import Inbox, Outbox
 from diarization_service.recording import Recording
-from diarization_service.reports import CLUSTERING, Report
+from diarization_service.reports import CLUSTERING, NETWORKS, Report
 from diarization_service.session import Cancelled, Session
 from diarization_service.stages import Networks
 from diarization_service.timetable import Timetable
@@ -117,8 +117,16 @@ class Answering:
     def _cancel(self, number: int) -> None:
         session = self._removed(number)
         if session is not None:
-            status = Status(code=code_pb2.CANCELLED, message="the recording was given up")
-            self._batcher.discard(session, lambda: self._outbox.send(Kind.FAILED, number, status))
+            self._batcher.discard(session, partial(self._given_up, session))
+
+    def _given_up(self, session: Session) -> None:
+        """The networks compute nothing more for it."""
+        status = Status(code=code_pb2.CANCELLED, message="the recording was given up")
+        self._outbox.send(Kind.FAILED, session.number, status)
+        self._report_given_up(NETWORKS, session)
+
+    def _report_given_up(self, stage: str, session: Session) -> None:
+        self._report(Report(stage, 1, time.monotonic() - session.closed_at, given_up=True))
 
     def _fail(self, session: Session, error: Exception) -> None:
         """Ends one recording by a bug."""
@@ -165,6 +173,7 @@ class Answering:
         try:
             session.answer()
         except Cancelled:
+            self._report_given_up(CLUSTERING, session)
             return
         except Exception as error:  # noqa: BLE001  the others go on
             self._fail(session, error)

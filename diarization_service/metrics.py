@@ -6,6 +6,7 @@ from diarization_service.reports import EMBEDDING, SEGMENTATION, Report
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # From a small batch on a GPU to the clustering of a day.
+_REAL_TIME_FACTORS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -40,11 +41,24 @@ class DiarizationMetrics:
             buckets=_BATCH_SIZES,
             registry=registry,
         )
+        self._given_up = Histogram(
+            "duoscribe_diarization_compute_after_cancel_seconds",
+            "How long the networks or clustering went on with a recording that was given up.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._recordings = Gauge(
             "duoscribe_diarization_recordings", "Recordings in flight.", registry=registry
         )
         self._audio = Counter(
             "duoscribe_diarization_audio_seconds", "Audio of recordings diarized whole.", registry=registry
+        )
+        self._real_time_factor = Histogram(
+            "duoscribe_diarization_real_time_factor",
+            "Time that a recording took, its upload included, over its length.",
+            buckets=_REAL_TIME_FACTORS,
+            registry=registry,
         )
         self._refused = Counter(
             "duoscribe_diarization_refused_recordings",
@@ -60,6 +74,9 @@ class DiarizationMetrics:
 
     def reported(self, worker: int, report: Report) -> None:
         """By the worker of this number."""
+        if report.given_up:
+            self._given_up.labels(report.stage).observe(report.seconds)
+            return
         self._compute.labels(report.stage).observe(report.seconds)
         if report.stage in (SEGMENTATION, EMBEDDING):
             self._batch.labels(report.stage).observe(report.items)
@@ -74,9 +91,11 @@ class DiarizationMetrics:
     def ended(self) -> None:
         self._recordings.dec()
 
-    def diarized(self, seconds: float) -> None:
-        """A recording of so many seconds of audio."""
-        self._audio.inc(seconds)
+    def diarized(self, audio_seconds: float, wall_seconds: float) -> None:
+        """A recording, whole."""
+        self._audio.inc(audio_seconds)
+        if audio_seconds:
+            self._real_time_factor.observe(wall_seconds / audio_seconds)
 
     def refused(self) -> None:
         self._refused.inc()

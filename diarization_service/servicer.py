@@ -99,7 +99,8 @@ class DiarizationServicer(SpeakerDiarizationServicer):
         )
         for voice in completed.voices:
             voice.model_fingerprint = fingerprint
-        self._metrics.diarized(seconds(completed.timing.audio_duration))
+        timing = completed.timing
+        self._metrics.diarized(seconds(timing.audio_duration), seconds(timing.wall_duration))
         _log_completed(completed)
 
 

@@ -52,6 +52,8 @@ class Session:
         self._granted = 0
         self._calls = threading.Lock()
         self._closed = threading.Event()
+        self.closed_at = 0.0
+        """When it was, by `time.monotonic`; 0 before."""
         self._ended = False
         self._is_answering = False
         self._waiting: dict[str, deque[float]] = {SEGMENTATION: deque(), EMBEDDING: deque()}
@@ -86,6 +88,7 @@ class Session:
 
     def close(self) -> None:
         """From now on nothing is said or taken."""
+        self.closed_at = time.monotonic()
         self._closed.set()
 
     def waiting(self, stage: str) -> int:

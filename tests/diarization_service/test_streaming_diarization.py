@@ -22,6 +22,8 @@ from support.turns import Applied
 from support.waiting import until
 
 SECOND = 2 * 16_000
+# What a thread may wait for a core between two steps.
+BUSY_SECONDS = 0.25
 
 
 class Deployment:
@@ -147,6 +149,24 @@ async def test_who_cancels_is_computed_no_more_and_leaves_its_place() -> None:
         await until(lambda: not deployment.value("recordings"))
         assert (await caller.all(*upload(conversation(1, 3))))[-1].HasField("completed")
         assert deployment.value("batch_items_sum", stage="segmentation") < 21
+
+
+async def test_what_was_still_computed_for_who_cancelled_is_told_and_is_one_batch_at_most() -> None:
+    async with deployed() as (deployment, caller):
+        computing = partial(deployment.value, "compute_seconds_sum", stage="segmentation")
+        async with aclosing(caller.diarize(*in_chunks(asking(Deed.BE_SLOW, 30), SECOND))) as responses:
+            async for _ in responses:
+                if before := computing():
+                    break
+        gone_on = partial(deployment.value, stage="networks")
+        await until(lambda: gone_on("compute_after_cancel_seconds_count"))
+        # Reports come in order: whatever was computed until then has been told.
+        assert 0 < gone_on("compute_after_cancel_seconds_sum") <= computing() - before + BUSY_SECONDS
+        batches = deployment.value("batch_items_count", stage="segmentation")
+        assert (await caller.all(*upload(conversation(1, 3))))[-1].HasField("completed")
+        assert deployment.value("batch_items_count", stage="segmentation") == batches + 1
+        assert gone_on("compute_after_cancel_seconds_count") == 1
+        assert deployment.value("real_time_factor_count") == 1
 
 
 async def test_who_does_not_read_holds_up_nobody() -> None:
