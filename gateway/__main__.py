@@ -2,14 +2,28 @@
 
 import sys
 
-from gateway.config import ENV_PREFIX, GatewayConfig
-from gateway.servicer import TranscriptionService
+import click
+
+try:
+    from gateway.access.files import FileError
+    from gateway.access.setup import access_interceptor
+    from gateway.config import ENV_PREFIX, GatewayConfig
+    from gateway.servicer import TranscriptionService
+except ModuleNotFoundError as error:
+    sys.exit(f"the package {error.name} is missing: pip install 'duoscribe[gateway]'")
 from serving.config import command
+from serving.metrics import process_registry
 from serving.server import run
 
 
 def serve(config: GatewayConfig) -> int:
-    return run(TranscriptionService(config), config)
+    """Raises click.UsageError, where a file about callers cannot be used."""
+    registry = process_registry()
+    try:
+        access = access_interceptor(config, registry)
+    except FileError as error:
+        raise click.UsageError(str(error)) from error
+    return run(TranscriptionService(config), config, registry, [access])
 
 
 main = command(

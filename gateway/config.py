@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.access.config import AccessConfig
 from gateway.addresses import target
 from gateway.channels import BALANCING, LEAST_REQUEST
 from gateway.merge import SECOND, MergeOptions
 from gateway.retries import RetryPolicy
 from serving.certificates import CertificateFiles
-from serving.config import ServerConfig, option
+from serving.config import option
 
 ENV_PREFIX = "DUOSCRIBE_GATEWAY_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewayConfig(ServerConfig):
+class GatewayConfig(AccessConfig):
     """Raises ValueError for backend addresses that gRPC cannot balance over, and TLS settings that need each other."""
 
     address: str = option(

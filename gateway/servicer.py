@@ -6,6 +6,8 @@ from typing import Any
 
 import grpc
 
+from gateway.access.account import current_account
+from gateway.access.claims import Claims
 from gateway.answer import Answer, Send
 from gateway.backends import Backends
 from gateway.config import GatewayConfig
@@ -42,6 +44,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
         self._backends: Backends | None = None
+        self._claims = Claims()
 
     def register(self, server: grpc.aio.Server) -> None:
         gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
@@ -99,7 +102,22 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         context: _Context,
         send: Send,
     ) -> None:
-        """What both calls share. Nothing is sent to a backend before the recording was understood."""
+        """What both calls share: at most once at a time for a caller's request id.
+
+        One that was made up, or that a proxy sent in the metadata, does not count: within a mesh all calls that serve one
+        request of somebody's bear the same.
+        """
+        async with self._claims.held(current_account().name, upload.config.request_id):
+            await self._answer(upload, wanted, context, send)
+
+    async def _answer(
+        self,
+        upload: Upload[gateway_pb2.TranscriptionConfig],
+        wanted: gateway_pb2.ResultOptions,
+        context: _Context,
+        send: Send,
+    ) -> None:
+        """Nothing is sent to a backend before the recording was understood."""
         speaker_bounds(upload.config.speakers)
         directory = self._config.spool_directory
         inbox = Inbox(_INBOX_SIZE)
@@ -114,7 +132,13 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
                 merger = Merger(self._config.merging, final_only=wanted.final_only)
                 answer = Answer(merger, send, omit_progress=wanted.omit_progress)
                 await answer.start(upload.request_id, recording.info)
-                session = Session(recording, spool, inbox, accept_partial=wanted.accept_partial)
+                session = Session(
+                    recording,
+                    spool,
+                    inbox,
+                    accept_partial=wanted.accept_partial,
+                    count=current_account().meter(),
+                )
                 await session.run(self._stages(upload, context, inbox), answer)
         finally:
             spool.close()

@@ -1,7 +1,7 @@
 """One recording: decoded, sent to both stages at once, answered."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway import ingest
@@ -20,11 +20,21 @@ from speech.gateway.v1 import gateway_pb2
 class Session:
     """The tasks of one call. Reports of the upload and the stages meet in the inbox, and only `run` answers them."""
 
-    def __init__(self, recording: Recording, spool: Spool, inbox: Inbox, *, accept_partial: bool) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        spool: Spool,
+        inbox: Inbox,
+        *,
+        accept_partial: bool,
+        count: Callable[[float], None],
+    ) -> None:
+        """`count` is told how many seconds have been decoded, again and again."""
         self._recording = recording
         self._spool = spool
         self._inbox = inbox
         self._accept_partial = accept_partial
+        self._count = count
 
     async def run(self, stages: Iterable[StageRun[Any, Any, Any]], answer: Answer) -> None:
         """Until the last event is sent.
@@ -45,6 +55,7 @@ class Session:
 
     async def _receive(self) -> None:
         def tell(seconds: float) -> None:
+            self._count(seconds)
             self._inbox.note(Progress(gateway_pb2.STAGE_UPLOAD, duration(seconds).ToNanoseconds()))
 
         await ingest.fill(self._spool, self._recording, tell)
