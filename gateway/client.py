@@ -63,9 +63,15 @@ class TranscriptionError(Exception):
 
 
 class TranscriptionClient:
-    """Calls one gateway: "host:port", "dns:///name:port" or "unix:/path"; encrypted where credentials are given."""
+    """Calls one gateway: "host:port", "dns:///name:port" or "unix:/path"; encrypted where credentials are given.
 
-    def __init__(self, address: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
+    A `token` goes with every call. Without credentials it can be read on the way, which is for callers whose proxy encrypts.
+    """
+
+    def __init__(
+        self, address: str, *, credentials: grpc.ChannelCredentials | None = None, token: str | None = None
+    ) -> None:
+        self._metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
         self._channel = (
             aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
             if credentials is None
@@ -95,7 +101,7 @@ class TranscriptionClient:
 
         Raises TranscriptionError, and whatever `chunks` raises.
         """
-        call = self._stub.Transcribe(timeout=timeout)
+        call = self._stub.Transcribe(timeout=timeout, metadata=self._metadata)
         events = responses(call)
         upload = asyncio.create_task(_upload(call, gateway_pb2.TranscribeRequest, chunks, config))
         try:
@@ -120,7 +126,7 @@ class TranscriptionClient:
         timeout: float | None = None,  # noqa: ASYNC109 - the call's deadline, which travels to the servers
     ) -> gateway_pb2.TranscribeFileResponse:
         """Upload `chunks` and wait for the whole transcript. Raises TranscriptionError, and what `chunks` raises."""
-        call = self._stub.TranscribeFile(timeout=timeout)
+        call = self._stub.TranscribeFile(timeout=timeout, metadata=self._metadata)
         answer = response(call)
         try:
             await _upload(call, gateway_pb2.TranscribeFileRequest, chunks, config)
@@ -136,7 +142,7 @@ class TranscriptionClient:
         """What the gateway has behind it. Raises TranscriptionError."""
         request = gateway_pb2.DescribeTranscriptionRequest()
         try:
-            return await self._stub.DescribeTranscription(request, timeout=timeout)
+            return await self._stub.DescribeTranscription(request, timeout=timeout, metadata=self._metadata)
         except aio.AioRpcError as error:
             raise _translated(error) from None
 
