@@ -1,6 +1,7 @@
 """Channels over TLS whose certificates may change: gRPC for Python has no channel that reads its files again."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -9,9 +10,6 @@ import grpc
 from grpc import aio
 
 from serving.certificates import RenewedFiles
-
-# No call lasts longer.
-_LONGEST_CALL_SECONDS = 24 * 3600.0
 
 
 class RenewedChannel(aio.Channel):
@@ -27,7 +25,9 @@ class RenewedChannel(aio.Channel):
         self._credentials = files.latest()
         self._channel = make(self._credentials.for_channel())
         self._next: aio.Channel | None = None
-        self._retiring: dict[aio.Channel, asyncio.Task[None]] = {}
+        self._calls: Counter[aio.Channel] = Counter()
+        self._retired: set[aio.Channel] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,10 +39,8 @@ class RenewedChannel(aio.Channel):
 
     async def close(self, grace: float | None = None) -> None:
         """All of them; calls in flight may go on for `grace` seconds."""
-        channels = [self._channel, *([self._next] if self._next else []), *self._retiring]
-        for task in self._retiring.values():
-            task.cancel()
-        await asyncio.gather(*(channel.close(grace) for channel in channels))
+        channels = [self._channel, *([self._next] if self._next else []), *self._retired]
+        await asyncio.gather(*self._closing, *(channel.close(grace) for channel in channels))
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         return self._current().get_state(try_to_connect)
@@ -69,9 +67,17 @@ class RenewedChannel(aio.Channel):
         """A stub's method of that kind, which chooses the channel at each call."""
 
         def call(*arguments: Any, **options: Any) -> Any:
-            return getattr(self._current(), kind)(*described, **named)(*arguments, **options)
+            channel = self._current()
+            made = getattr(channel, kind)(*described, **named)(*arguments, **options)
+            self._calls[channel] += 1
+            made.add_done_callback(lambda _: self._ended(channel))
+            return made
 
         return call
+
+    def _ended(self, channel: aio.Channel) -> None:
+        self._calls[channel] -= 1
+        self._close_if_left(channel)
 
     def _current(self) -> aio.Channel:
         latest = self._files.latest()
@@ -86,9 +92,16 @@ class RenewedChannel(aio.Channel):
         return self._channel
 
     def _retire(self, channel: aio.Channel) -> None:
-        task = asyncio.create_task(channel.close(_LONGEST_CALL_SECONDS))
-        self._retiring[channel] = task
-        task.add_done_callback(lambda _: self._retiring.pop(channel, None))
+        self._retired.add(channel)
+        self._close_if_left(channel)
+
+    def _close_if_left(self, channel: aio.Channel) -> None:
+        if channel in self._retired and not self._calls[channel]:
+            self._retired.discard(channel)
+            del self._calls[channel]
+            task = asyncio.create_task(channel.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
 
 def _is_ready(channel: aio.Channel) -> bool:
