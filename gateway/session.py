@@ -58,7 +58,10 @@ class Session:
             self._count(seconds)
             self._inbox.note(Progress(gateway_pb2.STAGE_UPLOAD, duration(seconds).ToNanoseconds()))
 
-        await ingest.fill(self._spool, self._recording, tell)
+        try:
+            await ingest.fill(self._spool, self._recording, tell)
+        finally:
+            self._count(self._spool.seconds_written)
         await self._inbox.put(Uploaded(duration(self._spool.seconds_written).ToNanoseconds()))
 
     async def _follow(self, stage: StageRun[Any, Any, Any]) -> None:
