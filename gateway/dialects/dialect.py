@@ -26,6 +26,10 @@ class Dialect(Protocol[RequestT_co, ResponseT_contra]):
     def name(self) -> str:
         """What callers know the stage as."""
 
+    @property
+    def method(self) -> str:
+        """The contract's call, "package.Service/Method"."""
+
     def config(self) -> RequestT_co: ...
 
     def audio(self, pcm: bytes) -> RequestT_co: ...
@@ -36,4 +40,4 @@ class Dialect(Protocol[RequestT_co, ResponseT_contra]):
         """Answers from here on are another call's, from the start of the recording."""
 
     def results(self, response: ResponseT_contra) -> Iterator[Result]:
-        """What is new in an answer."""
+        """What is new in an answer. Raises Garbled."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from gateway.dialects.account import Account, Garbled
 from gateway.dialects.continuation import Continuation
 from gateway.dialects.dialect import PCM
 from gateway.merge import FOREVER, Turn, TurnsPatch
@@ -19,6 +20,7 @@ class DiarizationDialect:
 
     stage: Stage = gateway_pb2.STAGE_DIARIZATION
     name = "speaker diarization"
+    method = "speech.diarization.v1.SpeakerDiarization/Diarize"
 
     def __init__(
         self, request_id: str, speakers: diarization_pb2.SpeakerHints, *, embeddings: bool = False
@@ -26,6 +28,7 @@ class DiarizationDialect:
         self._config = diarization_pb2.DiarizationConfig(
             audio_format=PCM, request_id=request_id, speakers=speakers, speaker_embeddings=embeddings
         )
+        self._account = Account()
         self._known_until = 0
         self._final_until = 0
         self._continuation: Continuation | None = None
@@ -34,12 +37,15 @@ class DiarizationDialect:
         return diarization_pb2.DiarizeRequest(config=self._config)
 
     def audio(self, pcm: bytes) -> diarization_pb2.DiarizeRequest:
+        self._account.sent(pcm)
         return diarization_pb2.DiarizeRequest(audio=pcm)
 
     def end(self) -> diarization_pb2.DiarizeRequest:
+        self._account.sent_all()
         return diarization_pb2.DiarizeRequest(end_of_audio=audio_pb2.EndOfAudio())
 
     def restart(self) -> None:
+        self._account = Account()
         self._continuation = Continuation(final=self._final_until, known=self._known_until)
 
     def results(self, response: diarization_pb2.DiarizeResponse) -> Iterator[Result]:
@@ -49,8 +55,11 @@ class DiarizationDialect:
             case "progress":
                 yield Progress(self.stage, fraction=response.progress.fraction)
             case "turns":
-                yield from self._delivered(self._continued(_patch(response.turns)))
+                patch = _patch(response.turns)
+                self._account.horizons(patch.since, patch.horizon, patch.final_horizon)
+                yield from self._delivered(self._continued(patch))
             case "completed":
+                self._account.completed(response.completed.timing)
                 if self._continuation is not None:
                     yield from self._delivered(self._continuation.rest())
                 yield _completed(response.completed)
@@ -77,15 +86,14 @@ def _patch(update: diarization_pb2.TurnsUpdate) -> TurnsPatch:
 
 
 def _turns(turns: Iterable[diarization_pb2.Turn]) -> tuple[Turn, ...]:
-    return tuple(
-        Turn(
-            turn.span.start.ToNanoseconds(),
-            turn.span.end.ToNanoseconds(),
-            turn.speaker,
-            turn.confidence if turn.HasField("confidence") else None,
-        )
-        for turn in turns
-    )
+    return tuple(map(_turn, turns))
+
+
+def _turn(turn: diarization_pb2.Turn) -> Turn:
+    start, end = turn.span.start.ToNanoseconds(), turn.span.end.ToNanoseconds()
+    if not 0 <= start <= end:
+        raise Garbled("a turn ended before it began")
+    return Turn(start, end, turn.speaker, turn.confidence if turn.HasField("confidence") else None)
 
 
 def _completed(completed: diarization_pb2.DiarizationCompleted) -> Completed:

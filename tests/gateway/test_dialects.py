@@ -12,6 +12,7 @@ from support.gateway.fakes import turns_update, utterance
 
 
 def heard(dialect: RecognitionDialect, *utterances: tuple[float, float, str]) -> list[str]:
+    """From the first one on."""
     results = [
         result
         for index, (start, end, text) in enumerate(utterances)
@@ -103,6 +104,7 @@ def test_what_a_second_call_found_counts_even_if_it_has_never_come_as_far():
     turns(dialect, turns_update([(0, 3, "A")], horizon=9, final=0))
     dialect.restart()
     assert nothing(dialect, turns_update([(0, 4, "A")], horizon=8, final=8))
+    dialect.end()
     done = diarization_pb2.DiarizeResponse(completed=diarization_pb2.DiarizationCompleted(speakers=["A"]))
     patch, completed = dialect.results(done)
     assert spans(patch) == [(0, 4, "A")]

@@ -11,7 +11,7 @@ from gateway.client import TranscriptionClient, TranscriptionError, configuratio
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from support.audio import encoded, signal
 from support.gateway.deployment import PCM, audio, deployed, open_files
-from support.gateway.fakes import diarization, failing, hanging, recognition, utterance
+from support.gateway.fakes import Answer, diarization, failing, hanging, recognition, utterance
 
 UTTERANCES = ((0.5, 2.5, "hello there you"), (3.0, 5.0, "well hi my friend"))
 
@@ -123,8 +123,7 @@ async def test_an_error_of_the_upload_ends_the_backends_calls(tmp_path):
 
 async def test_a_caller_who_does_not_read_holds_back_the_backends(tmp_path):
     asr = recognition(*UTTERANCES)
-    heavy = utterance(0, 0.0, 1.0, "word " * 400)
-    asr.script[1:1] = [type(asr.script[0])(1.0, heavy)] * 2_000
+    asr.script[1:] = [Answer(1.0, utterance(index, 0.0, 1.0, "word " * 400)) for index in range(2_000)]
     async with (
         deployed(tmp_path, asr, diarization()) as door,
         aclosing(door.client.transcribe(audio(10.0), configuration(pcm=PCM))) as events,
