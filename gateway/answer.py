@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from gateway import replies
 from gateway.merge import Merger, Segment, TurnsPatch
 from gateway.reports import Ended, Fact, Models, Progress, Retrying, Stage, Uploaded, Words
+from serving import tracing
 from serving.errors import StageFailed
 from speech.audio.v1 import audio_pb2
 from speech.gateway.v1 import gateway_pb2
@@ -33,6 +34,7 @@ class Answer:
         self._ended: dict[Stage, Ended] = {}
         self._segments = 0
         self._words = 0
+        self._has_answered = False
 
     @property
     def is_complete(self) -> bool:
@@ -85,6 +87,12 @@ class Answer:
             voices=diarized.voices if diarized else (),
             overlaps=diarized.overlaps if diarized else (),
         )
+        tracing.describe(
+            segments=self._segments,
+            words=self._words,
+            speakers=len(completed.speakers),
+            partial=completed.partial,
+        )
         await self._send(gateway_pb2.TranscribeResponse(completed=completed))
 
     async def _end_stage(self, ended: Ended) -> None:
@@ -102,6 +110,9 @@ class Answer:
 
     async def _send_segments(self, segments: Iterable[Segment]) -> None:
         for segment in segments:
+            if not self._has_answered:
+                self._has_answered = True
+                tracing.happened("first segment")
             if segment.speaker_final:
                 self._segments += 1
                 self._words += len(segment.words)

@@ -53,7 +53,7 @@ class Backend(Generic[StubT]):
 
         def connect(where: str) -> Replica[StubT]:
             channel = open_channel(where, service, balancing=policy, authority=authority, files=files)
-            return Replica(channel, stub(channel))
+            return Replica(channel, stub(channel), where)
 
         self.replicas = Replicas(connect)
         self._following: asyncio.Task[None] | None = None

@@ -13,11 +13,11 @@ from gateway.dialects import Dialect
 from gateway.inbox import Inbox
 from gateway.outcomes import public_status
 from gateway.replicas import Replica, Replicas, StubT
-from gateway.reports import Completed, Ended, Progress, Retrying
+from gateway.reports import Completed, Ended, Fact, Models, Progress, Retrying
 from gateway.retries import RetryPolicy, is_passing
 from gateway.silence import Silence
 from gateway.spool import Spool
-from serving import logs
+from serving import logs, tracing
 from serving.calls import responses
 from serving.status import from_rpc_error, most_telling
 
@@ -87,7 +87,8 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
         stage, attempt = self._dialect.stage, 1
         while True:
             try:
-                return Ended(stage, attempt, await self._call_next(spool))
+                with tracing.calling(self._dialect.method, attempt=attempt):
+                    return Ended(stage, attempt, await self._call_next(spool))
             except CallFailed as failure:
                 status = failure.status
             wait = self._options.retries.wait_after(attempt, status, self._replicas.full_for())
@@ -112,6 +113,7 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
         replica = self._replicas.pick(self._failed)
         if replica is None:
             raise CallFailed(_NOWHERE)
+        tracing.describe(replica=replica.target)
         try:
             with replica.call() as stub:
                 completed = await self._call(self._method(stub), spool)
@@ -125,7 +127,8 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
 
     async def _call(self, method: Method[RequestT, ResponseT], spool: Spool) -> Completed:
         """One call, from the start of the recording to the end of the answer. Raises CallFailed."""
-        call = method(timeout=self._options.timeout(), metadata=self._options.metadata())
+        metadata = (*self._options.metadata(), *tracing.propagated())
+        call = method(timeout=self._options.timeout(), metadata=metadata)
         try:
             async with asyncio.timeout(None) as clock, asyncio.TaskGroup() as tasks:
                 silence = Silence(clock, self._options.silence_seconds)
@@ -152,6 +155,7 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
                 silence.sending()
                 await call.write(self._dialect.audio(piece))
             silence.sent_all()
+            tracing.happened("audio sent")
             await call.write(self._dialect.end())
             await call.done_writing()
         except (aio.AioRpcError, asyncio.InvalidStateError):
@@ -168,9 +172,14 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
                     elif isinstance(result, Progress):
                         self._inbox.note(result)
                     else:
-                        await self._inbox.put(result)
+                        await self._take(result)
                 silence.listening()
         except aio.AioRpcError as error:
             if completed is None:
                 raise CallFailed(from_rpc_error(error)) from None
         return completed
+
+    async def _take(self, fact: Fact) -> None:
+        if isinstance(fact, Models):
+            tracing.describe(models=tracing.model_names(fact.models))
+        await self._inbox.put(fact)

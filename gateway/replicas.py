@@ -28,8 +28,10 @@ StubT = TypeVar("StubT")
 class Replica(Generic[StubT]):
     """A channel and what is known of whom it leads to: one replica, or all of them where gRPC balances."""
 
-    def __init__(self, channel: aio.Channel, stub: StubT) -> None:
+    def __init__(self, channel: aio.Channel, stub: StubT, target: str) -> None:
         self.stub = stub
+        self.target = target
+        """Where the channel leads to, as gRPC names it."""
         self.calls = 0
         """In flight, of this process."""
         self._channel = channel

@@ -10,6 +10,7 @@ from gateway.fanout import StageRun
 from gateway.inbox import Inbox
 from gateway.reports import Progress, Uploaded
 from gateway.spool import Spool
+from serving import tracing
 from serving.audio import Recording
 from serving.errors import DuoscribeError, StageFailed
 from serving.status import members_of
@@ -42,16 +43,17 @@ class Session:
         Raises what the upload raises, and StageFailed where a stage fails for good and the caller does not accept
         partial results, or both do. An error of the upload goes before what it causes.
         """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._receive())
-                for stage in stages:
-                    tasks.create_task(self._follow(stage))
-                while not answer.is_complete:
-                    await answer.add(await self._inbox.get())
-        except ExceptionGroup as group:
-            raise _cause(group) from None
-        await answer.finish()
+        with tracing.stage("merge"):
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._receive())
+                    for stage in stages:
+                        tasks.create_task(self._follow(stage))
+                    while not answer.is_complete:
+                        await answer.add(await self._inbox.get())
+            except ExceptionGroup as group:
+                raise _cause(group) from None
+            await answer.finish()
 
     async def _receive(self) -> None:
         def tell(seconds: float) -> None:
@@ -62,6 +64,7 @@ class Session:
             await ingest.fill(self._spool, self._recording, tell)
         finally:
             self._count(self._spool.seconds_written)
+        tracing.describe(audio_seconds=self._spool.seconds_written)
         await self._inbox.put(Uploaded(duration(self._spool.seconds_written).ToNanoseconds()))
 
     async def _follow(self, stage: StageRun[Any, Any, Any]) -> None:

@@ -9,16 +9,16 @@ sizes, times and statuses; never audio, text of a transcript, or credentials. Wi
 caller's trace is still passed on and named in log lines.
 """
 
-from serving.tracing.calls import TracingInterceptor, answered, calling, propagated
+from serving.tracing.calls import TracingInterceptor, calling, propagated
 from serving.tracing.export import tracing_to
-from serving.tracing.stages import describe, happened, over, stage
+from serving.tracing.stages import describe, happened, model_names, over, stage
 
 __all__ = [
     "TracingInterceptor",
-    "answered",
     "calling",
     "describe",
     "happened",
+    "model_names",
     "over",
     "propagated",
     "stage",

@@ -77,7 +77,7 @@ class TracingInterceptor(AroundCalls):
 
 @contextmanager
 def calling(method: str, **attributes: Value) -> Iterator[Span]:
-    """Around a call of another service, "package.Service/Method". It has succeeded unless `answered` says otherwise."""
+    """Around a call of another service, "package.Service/Method"; it failed where the context is left by an error."""
     span = current_tracer.get().start_span(
         method, kind=SpanKind.CLIENT, attributes=_conventional(method) | named(attributes)
     )
@@ -86,15 +86,10 @@ def calling(method: str, **attributes: Value) -> Iterator[Span]:
         try:
             yield span
         except (Exception, asyncio.CancelledError) as error:
-            answered(span, to_status(error))
+            status = _status(error)
+            _set_code(span, status.code)
+            span.set_status(Status(StatusCode.ERROR, status.message))
             raise
-
-
-def answered(span: Span, status: status_pb2.Status) -> None:
-    """The called service ended the call so."""
-    _set_code(span, status.code)
-    if status.code != code_pb2.OK:
-        span.set_status(Status(StatusCode.ERROR, status.message))
 
 
 def propagated() -> tuple[tuple[str, str], ...]:
@@ -102,6 +97,12 @@ def propagated() -> tuple[tuple[str, str], ...]:
     headers: dict[str, str] = {}
     _W3C.inject(headers)
     return tuple(headers.items())
+
+
+def _status(error: BaseException) -> status_pb2.Status:
+    """What the called service said, where the error bears it."""
+    said = getattr(error, "status", None)
+    return said if isinstance(said, status_pb2.Status) else to_status(error)
 
 
 def _headers(context: Context) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -17,6 +17,7 @@ from opentelemetry.trace import (
 )
 
 from serving.status import most_telling, to_status
+from speech.audio.v1.audio_pb2 import ModelInfo
 
 Value = str | bool | int | float | Sequence[str]
 
@@ -67,6 +68,11 @@ def describe(span: Span | None = None, /, **attributes: Value) -> None:
 def happened(event: str) -> None:
     """Marks a moment of the current call."""
     get_current_span().add_event(event)
+
+
+def model_names(models: Iterable[ModelInfo]) -> list[str]:
+    """By which models that bear the same name are told apart."""
+    return [f"{model.name}@{model.fingerprint[:12]}" for model in models]
 
 
 def failed(span: Span, error: BaseException) -> None:
