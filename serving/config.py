@@ -96,6 +96,11 @@ class ServerConfig:
     metrics_address: str | None = option(
         None, "Where to answer Prometheus over HTTP: HOST:PORT (port 0 picks a free one); nowhere by default."
     )
+    admin_address: str | None = option(
+        None,
+        "Where to answer channelz in plain text: HOST:PORT or unix:PATH; nowhere by default. It shows every connection, "
+        "peers' addresses and counts of calls, so keep it on loopback.",
+    )
     traces_endpoint: str | None = option(
         None,
         "Where to send OpenTelemetry traces, as OTLP over gRPC: http://HOST:4317, or https:// with TLS; by default where "

@@ -1,8 +1,10 @@
 """Where a server listens, and the transport's settings."""
 
 import errno
+import json
 import os
 import socket
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import grpc
@@ -21,6 +23,20 @@ _KEEPALIVE_TIMEOUT_MS = 20_000
 _TRANSPORT_HEADROOM = 4
 
 _MAX_UNIX_PATH_BYTES = 107
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a process listens: for calls, and where that was asked for, for health in plain text, metrics over HTTP, and channelz."""
+
+    address: str
+    health_address: str | None
+    metrics_address: str | None
+    admin_address: str | None
+
+    def announcement(self) -> str:
+        """One line of JSON, without what there is not."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
 
 
 def channel_options(config: ServerConfig) -> list[tuple[str, int]]:

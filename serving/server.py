@@ -5,11 +5,10 @@ where it is and can watch it get ready.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 import grpc
@@ -17,13 +16,17 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
 from serving import health, load_reports, logs, process
+from serving.admin import admin_endpoint
 from serving.admission import AdmissionInterceptor, Line
+from serving.call_metrics import CallMetrics
 from serving.certificates import UnusableCertificate
 from serving.config import ServerConfig
 from serving.errors import DuoscribeError
 from serving.health import Health, health_endpoint
 from serving.interceptors import ErrorInterceptor
-from serving.listening import channel_options, listen
+from serving.load_metrics import export_load
+from serving.listening import Addresses, channel_options, listen
+from serving.loop_lag import loop_lag_told
 from serving.metrics import metrics_endpoint, process_registry
 from serving.tls import server_credentials
 from serving.tracing import TracingInterceptor, tracing_to
@@ -61,7 +64,7 @@ class RunningServer:
 
     def __init__(
         self,
-        addresses: "Addresses",
+        addresses: Addresses,
         service: Service,
         server: grpc.aio.Server,
         calls: "_Calls",
@@ -135,19 +138,6 @@ class RunningServer:
 
 
 @dataclass(frozen=True)
-class Addresses:
-    """Where a process listens: for calls, and where that was asked for, for health in plain text and for metrics over HTTP."""
-
-    address: str
-    health_address: str | None
-    metrics_address: str | None
-
-    def announcement(self) -> str:
-        """One line of JSON, without what there is not."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
-
-
-@dataclass(frozen=True)
 class _Calls:
     """What stands between callers and the servicers."""
 
@@ -173,16 +163,20 @@ async def running(
     registry = registry or process_registry()
     credentials = server_credentials(config, registry)
     calls = _Calls(Health(service.names), AdmissionInterceptor(config.max_streams, line))
+    export_load(calls.admission, registry)
     reports = [load_reports.LoadReportInterceptor(calls.admission.load)] if line else []
     async with (
         metrics_endpoint(config.metrics_address, registry) as metrics_address,
         health_endpoint(config.health_address, calls.health) as health_address,
+        admin_endpoint(config.admin_address) as admin_address,
+        loop_lag_told(registry),
         tracing_to(config.traces_endpoint, _traced_as(service)) as tracer,
     ):
         server = grpc.aio.server(
             interceptors=[
                 ErrorInterceptor(),
                 TracingInterceptor(tracer),
+                CallMetrics(registry),
                 *interceptors,
                 calls.admission,
                 *reports,
@@ -196,7 +190,8 @@ async def running(
         reflection.enable_server_reflection(
             (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
-        addresses = Addresses(listen(server, config.address, credentials), health_address, metrics_address)
+        address = listen(server, config.address, credentials)
+        addresses = Addresses(address, health_address, metrics_address, admin_address)
         await server.start()
         running_server = RunningServer(addresses, service, server, calls, config.drain_seconds)
         try:
@@ -219,9 +214,9 @@ def run(
 ) -> int:
     """Serve until SIGTERM or SIGINT, and give the process's exit code: 0, or 1 if the service could not start.
 
-    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with "health_address" and
-    "metrics_address" beside it where there are any; everything else, what libraries print included, goes to standard error. A second signal ends the
-    process at once, with code 1.
+    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with "health_address",
+    "metrics_address" and "admin_address" beside it where there are any; everything else, what libraries print included, goes to
+    standard error. A second signal ends the process at once, with code 1.
     """
     logs.configure(config.log_level, config.log_format)
     serving = running(service, config, registry, interceptors, line)
