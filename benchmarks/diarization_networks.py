@@ -5,26 +5,24 @@
 
 1,058 windows are 17.8 minutes. Prints, for each stage, precision and batch, the seconds that all windows take (the median of
 three) with inputs on the device already, then what sending them there takes. Then how far each precision is from fp32 on
-the first `seconds` of the recording (without one: noise): activity that differs, and cosines of embeddings. Last the
+the first `seconds` of the recording (pyannote.audio's sample): activity that differs, and cosines of embeddings. Last the
 floor: operations by the rate that a large product reaches on this device.
-
-`fused` has cuDNN add bias and residual and clip below zero in the convolution itself, `tuned` has it time its algorithms
-first, `compiled` is torch.compile.
 """
 
 import argparse
 import copy
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.corpus import sample
 from diarization_service.embedding import Embedding
 from diarization_service.networks import load_network
 from diarization_service.pooling import pooled
@@ -45,7 +43,7 @@ def main() -> None:
     store = ModelStore()
     segmentation = load_network(arguments.segmentation or store.path("pyannote-segmentation-3.0"))
     embedding = load_network(arguments.embedding or store.path("wespeaker-resnet34"))
-    windows = recording_windows(arguments.recording, arguments.seconds)
+    samples = recorded(arguments.recording, arguments.seconds)
     print(f"{device} {name_of(device)}, torch {torch.__version__}, {arguments.windows} windows")
     bench = Bench(device, arguments.windows)
     batches = [int(batch) for batch in arguments.batches.split(",")]
@@ -53,7 +51,7 @@ def main() -> None:
     time_embedding(bench, embedding, batches, arguments)
     if device.type == "cuda":
         time_sending(bench, batches)
-    compare(device, segmentation, embedding, windows, arguments.precisions.split(","))
+    compare(device, segmentation, embedding, samples, arguments.precisions.split(","))
     floor(bench, arguments.precisions.split(","))
 
 
@@ -69,7 +67,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--segmentation", type=Path)
     parser.add_argument("--embedding", type=Path)
     parser.add_argument("--recording", type=Path)
-    parser.add_argument("--compile", action="store_true", help="time torch.compile as well")
     return parser.parse_args()
 
 
@@ -116,81 +113,43 @@ def time_segmentation(bench: Bench, network: Any, batches: list[int], precisions
         use(precision)
         model = Segmentation(copy.deepcopy(network), DTYPES[precision]).to(bench.device)
         for batch in batches:
-            windows = torch.randn(batch, WINDOW, device=bench.device) * 0.05
-            bench(f"segmentation {precision}", batch, lambda: model(windows))  # noqa: B023  called here and now
+            windows = noise(batch, bench.device)
+            bench(f"segmentation {precision}", batch, lambda: model(*windows))  # noqa: B023  called here and now
+            features = model.filters(*windows).mT.to(DTYPES[precision])
+            bench(f"its filters {precision}", batch, lambda: model.filters(*windows))  # noqa: B023  called here and now
+            bench(f"its recurrent layers {precision}", batch, lambda: model.recurrent(features))  # noqa: B023  called here and now
 
 
 def time_embedding(bench: Bench, network: Any, batches: list[int], arguments: argparse.Namespace) -> None:
+    features = Embedding(copy.deepcopy(network), WINDOW).to(bench.device).features
     for batch in batches:
-        windows = torch.randn(batch, WINDOW, device=bench.device) * 0.05
-        features = Embedding(copy.deepcopy(network)).to(bench.device).features
-        bench("features fp32", batch, lambda: features(windows))  # noqa: B023  called here and now
+        samples, _ = noise(batch, bench.device)
+        bench("features fp32", batch, lambda: features(samples))  # noqa: B023  called here and now
     for precision in arguments.precisions.split(","):
         use(precision)
-        for kind, trunk in trunks(network, bench.device, DTYPES[precision], compiled=arguments.compile):
-            for batch in batches:
-                inputs = torch.randn(batch, 998, 80, device=bench.device)
-                torch.backends.cudnn.benchmark = kind == "tuned"
-                bench(f"trunk {precision} {kind}", batch, lambda: trunk(inputs))  # noqa: B023  called here and now
-                torch.backends.cudnn.benchmark = False
+        trunk = Embedding(copy.deepcopy(network), WINDOW, DTYPES[precision]).to(bench.device).trunk
+        for batch in batches:
+            inputs = torch.randn(batch, 80, 998, device=bench.device)
+            bench(f"trunk {precision}", batch, lambda: trunk(inputs))  # noqa: B023  called here and now
     weights = torch.ones(1, SPEAKERS, 125, device=bench.device)
     for batch in batches:
         frames = torch.randn(batch, 2560, 125, device=bench.device, dtype=torch.float16)
         bench("pooling", batch, lambda: pooled(frames, weights.expand(batch, -1, -1)))  # noqa: B023  called here and now
 
 
-def trunks(
-    network: Any, device: torch.device, dtype: torch.dtype, *, compiled: bool
-) -> Iterator[tuple[str, nn.Module]]:
-    plain = Embedding(copy.deepcopy(network), dtype).to(device).trunk
-    yield "plain", plain
-    if device.type == "cuda":
-        yield "tuned", plain
-        yield "fused", Fused(plain)
-    if compiled:
-        yield "compiled", torch.compile(plain)  # type: ignore[misc]
-
-
-class Fused(nn.Module):
-    """The trunk with what follows a convolution done in it, by cuDNN."""
-
-    def __init__(self, trunk: Any) -> None:
-        super().__init__()
-        self.trunk = trunk
-
-    def forward(self, features: Tensor) -> Tensor:
-        images = features.mT[:, None].to(self.trunk.first.weight.dtype, memory_format=torch.channels_last)
-        hidden = _clipped(self.trunk.first, images)
-        for block in self.trunk.blocks:
-            conv, around = block.second, block.shortcut(hidden)
-            inner = _clipped(block.first, hidden)
-            hidden = torch.cudnn_convolution_add_relu(
-                inner,
-                conv.weight,
-                around,
-                1.0,
-                conv.bias,
-                conv.stride,
-                conv.padding,
-                conv.dilation,
-                conv.groups,
-            )
-        return hidden.flatten(1, 2)
-
-
-def _clipped(conv: Any, inputs: Tensor) -> Tensor:
-    return torch.cudnn_convolution_relu(
-        inputs, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
-    )
+def noise(batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """So many windows, as neighbours."""
+    starts = STEP * torch.arange(batch, device=device)
+    return 0.05 * torch.randn(WINDOW + (batch - 1) * STEP, device=device), starts
 
 
 def time_sending(bench: Bench, batches: list[int]) -> None:
     for batch in batches:
-        windows = torch.randn(batch, WINDOW)
+        samples, _ = noise(batch, torch.device("cpu"))
 
         def send() -> Tensor:
-            pinned = torch.empty(windows.shape, pin_memory=True)  # noqa: B023  called here and now
-            return pinned.copy_(windows).to(bench.device, non_blocking=True)  # noqa: B023  called here and now
+            pinned = torch.empty(samples.shape, pin_memory=True)  # noqa: B023  called here and now
+            return pinned.copy_(samples).to(bench.device, non_blocking=True)  # noqa: B023  called here and now
 
         bench("sending windows", batch, send)
 
@@ -200,23 +159,25 @@ def use(precision: str) -> None:
 
 
 def compare(
-    device: torch.device, segmentation: Any, embedding: Any, windows: Tensor, precisions: list[str]
+    device: torch.device, segmentation: Any, embedding: Any, samples: Tensor, precisions: list[str]
 ) -> None:
     """Activity and embeddings of each precision against fp32's."""
     reference: tuple[Tensor, Tensor] | None = None
+    samples = samples.to(device)
+    every = STEP * torch.arange(1 + (len(samples) - WINDOW) // STEP, device=device)
     for precision in dict.fromkeys(["fp32", *precisions]):
         use(precision)
         hear = Segmentation(copy.deepcopy(segmentation), DTYPES[precision]).to(device)
-        embed = Embedding(copy.deepcopy(embedding), DTYPES[precision]).to(device)
+        embed = Embedding(copy.deepcopy(embedding), WINDOW, DTYPES[precision]).to(device)
         activity: list[Tensor] = []
         embeddings: list[Tensor] = []
-        for batch in torch.split(windows, 32):
-            activity.append(hear(batch.to(device)))
+        for starts in torch.split(every, 32):
+            activity.append(hear(samples, starts))
             masks = (
-                reference[0][len(embeddings) * 32 :][: len(batch)] if reference else activity[-1]
+                reference[0][len(embeddings) * 32 :][: len(starts)] if reference else activity[-1]
             ).mT.float()
             weights = masks[..., torch.arange(125, device=device) * MASK_FRAMES // 125]
-            embeddings.append(embed(batch[:, None].to(device), weights))
+            embeddings.append(embed(samples, starts[:, None], weights))
         found = torch.cat(activity), torch.cat(embeddings)
         reference = reference or found
         spoken = reference[0].bool().any(dim=1)
@@ -240,15 +201,15 @@ def floor(bench: Bench, precisions: list[str]) -> None:
         )
 
 
-def recording_windows(path: Path | None, seconds: float) -> Tensor:
-    """Shape (windows, samples)."""
+def recorded(path: Path | None, seconds: float) -> Tensor:
+    """Shape (samples,)."""
     count = int(seconds * 16_000)
     if path is None:
-        samples = np.random.default_rng(0).normal(0, 0.05, count).astype(np.float32)
+        samples = sample().samples[:count]
     else:
         with wave.open(str(path)) as file:
-            samples = np.frombuffer(file.readframes(count), "<i2").astype(np.float32) / np.float32(32_768)
-    return torch.from_numpy(samples).unfold(0, WINDOW, STEP)
+            samples = np.frombuffer(file.readframes(count), "<i2")
+    return torch.from_numpy(samples.astype(np.float32) / np.float32(32_768))
 
 
 def name_of(device: torch.device) -> str:

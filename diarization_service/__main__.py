@@ -10,7 +10,8 @@ from serving.server import run
 
 def serve(config: Config) -> int:
     registry = process_registry()
-    return run(DiarizationService.of(config, ModelStore(), registry), config, registry)
+    service = DiarizationService.of(config, ModelStore(), registry)
+    return run(service, config, registry, line=service.line)
 
 
 main = command(

@@ -45,6 +45,12 @@ class Config(ServerConfig):
         "Recordings in flight at once in each worker; they share batches. A further one is refused.",
         min=1,
     )
+    max_wait_seconds: float = option(
+        300.0,
+        "A new recording is refused while the windows that wait for the networks will take longer than this, in seconds, at "
+        "the speed of the last batches.",
+        min=0.01,
+    )
     threads: int = option(0, "CPU threads of each worker; 0 takes all cores that the process may use.", min=0)
     mode: str = option(
         "auto",

@@ -1,4 +1,4 @@
-"""Log mel energies as Kaldi computes them, in batches and on any device.
+"""Log mel energies as Kaldi computes them, on any device.
 
 Reference: Kaldi's `compute-fbank-feats` with `--snip-edges=true --dither=0`, of which torchaudio.compliance.kaldi is the
 translation that pyannote.audio calls, one recording at a time.
@@ -34,10 +34,10 @@ class Features(torch.nn.Module):
         self.register_buffer("banks", torch.nn.functional.pad(banks, (0, 1)).T.contiguous())
 
     def forward(self, samples: Tensor) -> Tensor:
-        """From (batch, samples) in [-1, 1) to (batch, frames, mels)."""
-        frames = (samples * _FULL_SCALE).unfold(1, FRAME_LENGTH, FRAME_SHIFT)
-        frames = frames - frames.mean(dim=2, keepdim=True)
-        before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
+        """From (samples,) in [-1, 1) to (frames, mels)."""
+        frames = (samples * _FULL_SCALE).unfold(0, FRAME_LENGTH, FRAME_SHIFT)
+        frames = frames - frames.mean(dim=1, keepdim=True)
+        before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
         spectrum = torch.fft.rfft((frames - _PREEMPHASIS * before) * self.window, n=_FFT_LENGTH)
         energies = spectrum.abs().square() @ self.banks
         features: Tensor = energies.clamp_min(torch.finfo(torch.float32).eps).log()

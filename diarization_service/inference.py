@@ -8,7 +8,7 @@ import numpy as np
 
 from diarization_service.recording import Recording
 from diarization_service.reports import EMBEDDING, SEGMENTATION
-from diarization_service.stages import Activity, Block, Floats, Networks
+from diarization_service.stages import Activity, Block, Floats, Networks, Windows, joined
 
 
 class Stage(Protocol):
@@ -39,14 +39,13 @@ class Segmentation:
         self._networks = networks
         self.most = networks.segmentation_batch
 
-    def take(self, recording: Recording, most: int) -> Floats:
+    def take(self, recording: Recording, most: int) -> Windows:
         return recording.take_windows(most)
 
-    def joined(self, parts: Sequence[Floats]) -> Floats:
-        # One recording's windows share their samples, until they are copied.
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def joined(self, parts: Sequence[Windows]) -> Windows:
+        return joined(parts)
 
-    def compute(self, joined: Floats, sizes: Sequence[int]) -> Sequence[Activity]:
+    def compute(self, joined: Windows, sizes: Sequence[int]) -> Sequence[Activity]:
         return np.split(self._networks.segment(joined), list(accumulate(sizes[:-1])))
 
     def accept(self, recording: Recording, result: Activity) -> None:

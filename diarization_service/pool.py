@@ -107,6 +107,13 @@ class WorkerPool:
             slot.taken -= 1
             self._metrics.ended()
 
+    def wait(self, of_worker: Callable[[int], float]) -> float:
+        """How long a newcomer would wait, in seconds, at the worker where that is least.
+
+        `of_worker` says it by a worker's number; of one without recordings it is not asked, for such a one reports nothing new.
+        """
+        return min(of_worker(slot.number) if slot.taken else 0.0 for slot in self._slots)
+
     async def close(self) -> None:
         """End all workers, whatever they are doing."""
         for task in self._watching:

@@ -4,8 +4,8 @@ The caller owns the networks. It feeds audio, takes windows and blocks that are 
 other recordings, and hands back the results in the order in which they were taken:
 
     recording.feed(pcm)                               # whenever audio arrives
-    samples = recording.take_windows(most)            # (windows, samples)
-    recording.accept_activity(networks.segment(samples))
+    windows = recording.take_windows(most)
+    recording.accept_activity(networks.segment(windows))
     blocks = recording.take_blocks(most)
     recording.accept_embeddings(networks.embed(blocks))
     known = recording.early()                         # now and then
@@ -16,14 +16,12 @@ One thread at a time may call; `answer` may run on another one than the rest, si
 """
 
 from collections import deque
-
-import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from collections.abc import Iterator, Sequence
 
 from diarization_service.counting import Grid, SpeakerCount
 from diarization_service.early_turns import Early, EarlyClustering, EarlyTurns
 from diarization_service.final_turns import Answer, Check, answer
-from diarization_service.stages import Activity, Block, Floats, Geometry
+from diarization_service.stages import Activity, Block, Floats, Geometry, Windows
 from diarization_service.store import Store, masks
 from diarization_service.windows import Audio, all_windows, blocks, full_windows
 from serving.speakers import SpeakerBounds
@@ -109,15 +107,11 @@ class Recording:
         """Blocks that can be taken for embedding."""
         return len(self._ready_blocks)
 
-    def take_windows(self, most: int) -> Floats:
-        """The next up to `most` ready windows, shape (windows, samples); they share the samples that they have in common."""
-        count = min(most, self.ready_windows)
-        if not count:
-            return np.zeros((0, self._geometry.window), np.float32)
-        first, reach = self._taken_windows, (count - 1) * self._geometry.step
-        self._taken_windows += count
-        samples = self._audio.read(first * self._geometry.step, reach + self._geometry.window)
-        return sliding_window_view(samples, self._geometry.window, writeable=True)[:: self._geometry.step]
+    def take_windows(self, most: int) -> Windows:
+        """The next up to `most` ready windows."""
+        first = self._taken_windows
+        self._taken_windows += min(most, self.ready_windows)
+        return self._windows(range(first, self._taken_windows))
 
     def accept_activity(self, activity: Activity) -> None:
         """Segmentation of as many windows, those taken longest ago, shape (windows, frames, speakers).
@@ -134,7 +128,7 @@ class Recording:
         """The next up to `most` ready blocks. Those in which nobody speaks are passed over."""
         taken = [self._ready_blocks.popleft() for _ in range(min(most, self.ready_blocks))]
         self._taken_blocks.extend(taken)
-        made = [self._block(windows) for windows in taken]
+        made = [block for neighbours in _neighbours(taken) for block in self._made(neighbours)]
         self._drop_audio()
         return made
 
@@ -176,16 +170,34 @@ class Recording:
             self._next_block = next(self._blocks)
         self._drop_audio()
 
-    def _block(self, windows: range) -> Block:
+    def _made(self, neighbours: Sequence[range]) -> Iterator[Block]:
+        """Blocks of neighbouring windows, which have their audio in common."""
+        first = neighbours[0].start
+        windows = self._windows(range(first, neighbours[-1].stop))
+        speaking = masks(self._store.activity(range(first, neighbours[-1].stop)), self._geometry)
+        for block in neighbours:
+            inside = slice(block.start - first, block.stop - first)
+            yield Block(windows.samples, windows.starts[inside], speaking[inside])
+
+    def _windows(self, windows: range) -> Windows:
         step = self._geometry.step
-        starts = tuple(index * step for index in range(len(windows)))
-        return Block(
-            samples=self._audio.read(windows.start * step, starts[-1] + self._geometry.window),
-            starts=starts,
-            masks=masks(self._store.activity(windows), self._geometry),
-        )
+        starts = range(0, len(windows) * step, step)
+        reach = starts[-1] + self._geometry.window if starts else 0
+        return Windows(self._audio.read(windows.start * step, reach), tuple(starts))
 
     def _drop_audio(self) -> None:
         """Blocks need it longest: each window is segmented before."""
         needed = self._ready_blocks[0] if self._ready_blocks else self._next_block
         self._audio.drop(needed.start * self._geometry.step)
+
+
+def _neighbours(blocks: Sequence[range]) -> Iterator[Sequence[range]]:
+    """Runs of blocks of which each begins where the one before ends."""
+    run: list[range] = []
+    for block in blocks:
+        if run and block.start != run[-1].stop:
+            yield run
+            run = []
+        run.append(block)
+    if run:
+        yield run

@@ -8,10 +8,13 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from diarization_service.config import Config, WorkerConfig
+from diarization_service.line import Lines
 from diarization_service.metrics import DiarizationMetrics
 from diarization_service.pool import Spawn, WorkerPool
 from diarization_service.process import Worker, WorkerProcess, worker_command, worker_environment
+from diarization_service.reports import Report
 from diarization_service.servicer import DiarizationServicer
+from serving.admission import Line
 from serving.limits import service_limits
 from serving.models import ModelStore
 from serving.models.roles import EMBEDDING, SEGMENTATION
@@ -23,12 +26,15 @@ Models = Callable[[], Sequence[ModelInfo]]
 
 
 class DiarizationService:
-    """`spawn` starts the worker of a number; `models` says what it was given to load."""
+    """`spawn` starts the worker of a number, which reports to `metrics` and `lines`; `models` says what it was given to load."""
 
     names = ("speech.diarization.v1.SpeakerDiarization",)
 
-    def __init__(self, config: Config, *, spawn: Spawn, models: Models, metrics: DiarizationMetrics) -> None:
+    def __init__(
+        self, config: Config, *, spawn: Spawn, models: Models, metrics: DiarizationMetrics, lines: Lines
+    ) -> None:
         self._config = config
+        self._lines = lines
         self._models = models
         self._pool = WorkerPool(spawn, metrics, size=len(config.devices), recordings=config.recordings)
         self._servicer = DiarizationServicer(config, self._pool, metrics)
@@ -37,22 +43,28 @@ class DiarizationService:
     def of(cls, config: Config, store: ModelStore, registry: CollectorRegistry) -> "DiarizationService":
         """The service as it is deployed: its workers are processes, its models come from `store`, its metrics go to `registry`."""
         roles = {SEGMENTATION.name: config.segmentation_model, EMBEDDING.name: config.embedding_model}
-        metrics = DiarizationMetrics(registry)
+        metrics, lines = DiarizationMetrics(registry), Lines()
 
         async def spawn(number: int) -> Worker:
             return await WorkerProcess.start(
                 *worker_command(worker_config(config, store, config.devices[number])),
                 environment=worker_environment(),
                 cancel_grace_seconds=config.cancel_grace_seconds,
-                report=partial(metrics.reported, number),
+                report=partial(to_both, metrics, lines, number),
             )
 
         return cls(
             config,
             spawn=spawn,
             metrics=metrics,
+            lines=lines,
             models=lambda: [store.info(name, role=role) for role, name in roles.items()],
         )
+
+    @property
+    def line(self) -> Line:
+        """Windows and blocks that wait for the networks."""
+        return Line(lambda: self._pool.wait(self._lines.wait), self._config.max_wait_seconds)
 
     def register(self, server: grpc.aio.Server) -> None:
         add_SpeakerDiarizationServicer_to_server(self._servicer, server)
@@ -65,6 +77,12 @@ class DiarizationService:
 
     async def close(self) -> None:
         await self._pool.close()
+
+
+def to_both(metrics: DiarizationMetrics, lines: Lines, worker: int, report: Report) -> None:
+    """What a worker reports is counted, and tells how long others wait."""
+    metrics.reported(worker, report)
+    lines.reported(worker, report)
 
 
 def worker_config(config: Config, store: ModelStore, device: str) -> WorkerConfig:

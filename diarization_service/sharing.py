@@ -13,7 +13,7 @@ phase has anchors of its own: with a step of 1 s, even windows and odd ones.
 import numpy as np
 import numpy.typing as npt
 
-from diarization_service.stages import Block, Floats, Samples
+from diarization_service.stages import Block, Floats
 
 FRAME_SAMPLES = 1_280
 """From one frame of the trunk to the next: eight shifts of its features."""
@@ -23,24 +23,34 @@ _EDGE = 14
 Indices = npt.NDArray[np.intp]
 
 
-def shared(block: Block, stride: int, window: int) -> tuple[list[Samples], Floats]:
-    """The windows of `window` samples to run, parts of the block's, and what each of their frames weighs, shape
+def by_itself(masks: Floats, window: int) -> Floats:
+    """What each of the trunk's frames weighs where it runs on every window, (windows, speakers, frames), of the masks' frames.
+
+    The mask's nearest frame before each of the trunk's, as torch interpolates.
+    """
+    frames = trunk_frames(window)
+    return masks[..., np.arange(frames) * masks.shape[-1] // frames]
+
+
+def shared(block: Block, stride: int, window: int) -> tuple[Indices, Floats]:
+    """Where the windows of `window` samples start that are run, and what each of their frames weighs, shape
     (windows, speakers, anchors, frames). Of each phase's windows every `stride`-th is an anchor, and the last. Anchors from
     which nothing is pooled are left out, but for one.
     """
     starts = np.array(block.starts)
     anchors = starts[_anchors(starts, stride)]
-    frames = -(-window // FRAME_SAMPLES)
+    heard = by_itself(block.masks, window)
     weights = np.stack(
-        [
-            _weights(mask, anchors - start, frames)
-            for mask, start in zip(block.masks, block.starts, strict=True)
-        ]
+        [_weights(mask, anchors - start) for mask, start in zip(heard, block.starts, strict=True)]
     )
     used = np.flatnonzero(weights.any(axis=(0, 1, 3)))
     used = used if used.size else np.array([0])
-    samples = [block.samples[start : start + window] for start in anchors[used]]
-    return samples, weights[:, :, used]
+    return anchors[used], weights[:, :, used]
+
+
+def trunk_frames(window: int) -> int:
+    """Frames of the trunk in a window."""
+    return -(-window // FRAME_SAMPLES)
 
 
 def _anchors(starts: Indices, stride: int) -> Indices:
@@ -48,10 +58,9 @@ def _anchors(starts: Indices, stride: int) -> Indices:
     return np.unique(np.concatenate([[*windows[::stride], windows[-1]] for windows in phases]))
 
 
-def _weights(mask: Floats, offsets: Indices, frames: int) -> Floats:
-    """One window's mask (speakers, mask frames) on the frames of anchors that start `offsets` samples after it."""
-    # The mask's nearest frame before each of the trunk's, as torch interpolates.
-    heard = mask[:, np.arange(frames) * mask.shape[1] // frames]
+def _weights(heard: Floats, offsets: Indices) -> Floats:
+    """One window's weights (speakers, frames) on the frames of anchors that start `offsets` samples after it."""
+    frames = heard.shape[1]
     weights: Floats = heard[:, _own(offsets, frames).clip(0, frames - 1)] * _shares(offsets, frames)
     return weights
 

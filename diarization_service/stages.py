@@ -1,5 +1,6 @@
 """What the stages of diarization hand to each other. NumPy alone: the networks stand behind a protocol."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,15 +41,46 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A stretch of audio whose embeddings are computed together: one window in exact mode, several in fast mode."""
+class Windows:
+    """Windows and the audio that they have in common; what is not a window's alone can be computed once for all."""
 
     samples: Samples
     """Shape (samples,); zeros behind the recording's end."""
     starts: tuple[int, ...]
-    """Sample within the block at which each of its windows starts."""
+    """Sample at which each window starts, in order; a multiple of the step."""
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def part(self, start: int, stop: int, geometry: Geometry) -> "Windows":
+        """Those from the `start`-th up to the `stop`-th, and no more of the audio than they need."""
+        starts = self.starts[start:stop]
+        samples = self.samples[starts[0] : starts[-1] + geometry.window]
+        return Windows(samples, tuple(first - starts[0] for first in starts))
+
+
+@dataclass(frozen=True)
+class Block(Windows):
+    """Windows whose embeddings are computed together: one in exact mode, several in fast mode.
+
+    The audio may be that of neighbours too, which then have the same array.
+    """
+
     masks: Floats
     """Frames that speak for each speaker, shape (windows, speakers, frames)."""
+
+
+def joined(parts: Sequence[Windows]) -> Windows:
+    """The windows of all parts. What neighbours have in common is there once."""
+    samples: list[Samples] = []
+    starts: list[int] = []
+    offset = 0
+    for part in parts:
+        if not samples or part.samples is not samples[-1]:
+            offset += len(samples[-1]) if samples else 0
+            samples.append(part.samples)
+        starts.extend(offset + start for start in part.starts)
+    return Windows(samples[0] if len(samples) == 1 else np.concatenate(samples), tuple(starts))
 
 
 class Networks(Protocol):
@@ -69,8 +101,8 @@ class Networks(Protocol):
     def embedding_batch(self) -> int:
         """Blocks to embed at once."""
 
-    def segment(self, windows: Floats) -> Activity:
-        """Who is heard in windows of shape (windows, samples): (windows, frames, speakers). Raises MachineFailed."""
+    def segment(self, windows: Windows) -> Activity:
+        """Who is heard in each window, shape (windows, frames, speakers). Raises MachineFailed."""
         ...
 
     def embed(self, blocks: list[Block]) -> list[Floats]:

@@ -1,7 +1,6 @@
 """`Networks` on torch. Runs in a worker process, where torch may be imported."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from diarization_service.embedding import Embedding
 from diarization_service.networks import load_network
 from diarization_service.segmentation import Segmentation
 from diarization_service.settings import Settings
-from diarization_service.sharing import shared
+from diarization_service.sharing import by_itself, shared
 from diarization_service.spreading import Cores, Gpu, Piece, Spread
-from diarization_service.stages import Activity, Block, Floats, Geometry
+from diarization_service.stages import Activity, Block, Floats, Geometry, Windows, joined
 from serving import logs
 from serving.times import SAMPLE_RATE
 
@@ -33,8 +32,9 @@ class TorchNetworks:
         """From pyannote.audio's `PyanNet` and `WeSpeakerResNet34`."""
         self.device = device
         self.settings = settings
+        window = round(segmentation.specifications.duration * SAMPLE_RATE)
         self._segmentation = Segmentation(segmentation).to(device)
-        self._embedding = Embedding(embedding, settings.dtype).to(device)
+        self._embedding = Embedding(embedding, window, settings.dtype).to(device)
         self.geometry = _geometry(segmentation, self._embedding)
         self._spread: Spread = Cores(settings.threads) if device.type == "cpu" else Gpu(device)
 
@@ -50,10 +50,11 @@ class TorchNetworks:
     def embedding_batch(self) -> int:
         return self.settings.embedding_batch
 
-    def segment(self, windows: Floats) -> Activity:
-        """Who is heard in windows of shape (windows, samples): (windows, frames, speakers). Raises MachineFailed."""
+    def segment(self, windows: Windows) -> Activity:
+        """Who is heard in each window, shape (windows, frames, speakers). Raises MachineFailed."""
         size = self.settings.segmentation_piece
-        pieces = ((windows[start : start + size],) for start in range(0, len(windows), size))
+        parts = (windows.part(start, start + size, self.geometry) for start in range(0, len(windows), size))
+        pieces = ((part.samples, np.array(part.starts)) for part in parts)
         with failures_named():
             return np.concatenate(self._spread(self._segmentation, pieces))
 
@@ -62,31 +63,34 @@ class TorchNetworks:
 
         Raises MachineFailed.
         """
+        pieces = self._pieces(blocks) if self.settings.stride == 1 else self._sharing_pieces(blocks)
         with failures_named():
-            found = self._spread(self._embedding, self._pieces(blocks))
+            found = self._spread(self._embedding, pieces)
         embeddings = (one for piece in found for one in piece)
         return [_by_window(one, block.masks) for one, block in zip(embeddings, blocks, strict=True)]
 
     def warm_up(self) -> None:
         """Run both networks once, so that the first recording does not pay for it."""
         geometry = self.geometry
-        self.segment(np.zeros((self.segmentation_batch, geometry.window), np.float32))
+        silence = np.zeros(geometry.window, np.float32)
+        self.segment(Windows(silence, (0,) * self.segmentation_batch))
         masks = np.ones((1, geometry.speakers, geometry.frames), np.float32)
-        silence = Block(np.zeros(geometry.window, np.float32), (0,), masks)
-        self.embed([silence] * self.embedding_batch)
+        self.embed([Block(silence, (0,), masks)] * self.embedding_batch)
 
     def _pieces(self, blocks: Sequence[Block]) -> Iterator[Piece]:
-        """Neighbours of one shape together, as many as a piece takes."""
-        made = (shared(block, self.settings.stride, self.geometry.window) for block in blocks)
-        for _, group in groupby(made, key=lambda one: one[1].shape):
-            alike = list(group)
-            for start in range(0, len(alike), self.settings.embedding_piece):
-                samples, weights = zip(*alike[start : start + self.settings.embedding_piece], strict=True)
-                windows = np.stack([window for one in samples for window in one])
-                yield (
-                    windows.reshape(len(samples), -1, self.geometry.window),
-                    np.stack([_flat(one) for one in weights]),
-                )
+        """Of blocks of one window."""
+        windows = joined(blocks)
+        for start in range(0, len(blocks), self.settings.embedding_piece):
+            some = slice(start, start + self.settings.embedding_piece)
+            part = windows.part(some.start, some.stop, self.geometry)
+            masks = np.concatenate([block.masks for block in blocks[some]])
+            yield part.samples, np.array(part.starts)[:, None], by_itself(masks, self.geometry.window)
+
+    def _sharing_pieces(self, blocks: Sequence[Block]) -> Iterator[Piece]:
+        """Of blocks of several windows, one by one."""
+        for block in blocks:
+            anchors, weights = shared(block, self.settings.stride, self.geometry.window)
+            yield block.samples, anchors[None], _flat(weights)[None]
 
 
 def load_networks(config: WorkerConfig) -> TorchNetworks:

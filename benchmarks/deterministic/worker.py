@@ -12,7 +12,7 @@ from diarization_service.answering import serve
 from diarization_service.early import EarlyClustering
 from diarization_service.mailbox import Inbox, Outbox, take_standard_output
 from diarization_service.recording import Recording
-from diarization_service.stages import Activity, Block, Floats
+from diarization_service.stages import Activity, Block, Floats, Windows
 from serving.models.roles import EMBEDDING, SEGMENTATION
 from serving.speakers import SpeakerBounds
 from serving.times import duration
@@ -31,9 +31,9 @@ class DeterministicNetworks(WrittenNetworks):
         super().__init__()
         self._compute_seconds = compute_seconds
 
-    def segment(self, windows: Floats) -> Activity:
+    def segment(self, windows: Windows) -> Activity:
         time.sleep(self._compute_seconds * len(windows))
-        return super().segment(_without_noise(windows))
+        return super().segment(replace(windows, samples=_without_noise(windows.samples)))
 
     def embed(self, blocks: list[Block]) -> list[Floats]:
         quiet = [replace(block, samples=_without_noise(block.samples)) for block in blocks]

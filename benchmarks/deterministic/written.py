@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from diarization_service.recording import Recording
-from diarization_service.stages import Activity, Block, Floats, Geometry
+from diarization_service.stages import Activity, Block, Floats, Geometry, Samples, Windows
 
 GEOMETRY = Geometry(
     window=160_000,
@@ -60,19 +60,16 @@ class WrittenNetworks:
         self.segmentation_batch = 8
         self.embedding_batch = 4
 
-    def segment(self, windows: Floats) -> Activity:
-        return np.stack([_heard(window)[0] for window in windows])
+    def segment(self, windows: Windows) -> Activity:
+        return np.stack([_heard(window)[0] for window in cut(windows)])
 
     def embed(self, blocks: list[Block]) -> list[Floats]:
-        return [
-            np.stack(
-                [
-                    _embeddings(block.samples[start : start + GEOMETRY.window], masks)
-                    for start, masks in zip(block.starts, block.masks, strict=True)
-                ]
-            )
-            for block in blocks
-        ]
+        return [np.stack(list(map(_embeddings, cut(block), block.masks))) for block in blocks]
+
+
+def cut(windows: Windows) -> list[Samples]:
+    """Each window's audio."""
+    return [windows.samples[start : start + GEOMETRY.window] for start in windows.starts]
 
 
 def compute(recording: Recording, networks: WrittenNetworks) -> None:

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.deterministic.written import GEOMETRY, WrittenNetworks, spoken
+from benchmarks.deterministic.written import GEOMETRY, WrittenNetworks, cut, spoken
 from diarization_service.batcher import Batcher, shares
 from diarization_service.early_turns import EarlyClustering
 from diarization_service.mailbox import Outbox
 from diarization_service.recording import Recording
 from diarization_service.reports import EMBEDDING, SEGMENTATION, Report
 from diarization_service.session import Session
-from diarization_service.stages import Activity, Block, Floats, MachineFailed
+from diarization_service.stages import Activity, Block, Floats, MachineFailed, Samples, Windows
 from serving.speakers import SpeakerBounds
 from speech.diarization.v1.diarization_pb2 import DiarizationConfig
 
@@ -37,18 +37,18 @@ class WatchedNetworks(WrittenNetworks):
         self.may_go_on.set()
         self.has_begun = threading.Event()
 
-    def segment(self, windows: Floats) -> Activity:
-        self._note(SEGMENTATION, windows)
+    def segment(self, windows: Windows) -> Activity:
+        self._note(SEGMENTATION, cut(windows))
         return super().segment(windows)
 
     def embed(self, blocks: list[Block]) -> list[Floats]:
-        self._note(EMBEDDING, [block.samples for block in blocks])
+        self._note(EMBEDDING, [window for block in blocks for window in cut(block)])
         return super().embed(blocks)
 
     def persons(self, stage: str) -> list[list[int]]:
         return [persons for of, persons in self.batches if of == stage]
 
-    def _note(self, stage: str, windows: Sequence[Floats] | Floats) -> None:
+    def _note(self, stage: str, windows: Sequence[Samples]) -> None:
         persons = [round(-float(np.min(window)) * 32_768) - 1 for window in windows]
         self.batches.append((stage, persons))
         self.has_begun.set()

@@ -14,6 +14,7 @@ from benchmarks.conversations import Manner, converse
 from diarization_service.final_turns import Answer
 from diarization_service.recording import Recording
 from diarization_service.runs import Track
+from diarization_service.stages import joined
 from serving.speakers import SpeakerBounds
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def compute(networks: "TorchNetworks", recordings: list[Recording]) -> None:
     """What is ready of all of them, in batches that they share."""
     windows = [recording.take_windows(recording.ready_windows) for recording in recordings]
     if any(map(len, windows)):
-        activity = networks.segment(np.concatenate(windows))
+        activity = networks.segment(joined(windows))
         ends = np.cumsum([len(taken) for taken in windows])
         for recording, found in zip(recordings, np.split(activity, ends[:-1]), strict=True):
             recording.accept_activity(found)

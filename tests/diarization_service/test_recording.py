@@ -13,13 +13,14 @@ from benchmarks.deterministic.written import (
     WrittenNetworks,
     compute,
     conversation,
+    cut,
     direction,
     spoken,
 )
 from diarization_service.final_turns import Answer
 from diarization_service.recording import Recording
 from diarization_service.runs import Track
-from diarization_service.stages import Block, Floats
+from diarization_service.stages import Block, Floats, Windows
 from serving.speakers import SpeakerBounds
 
 SECOND = 2 * 16_000
@@ -90,7 +91,7 @@ def test_neither_does_the_order_in_which_it_is_computed(
 def computed_in_any_order(random: np.random.Generator, audio: bytes, networks: WrittenNetworks) -> Answer:
     """Batches of any size, several of them under way at once."""
     recording = Recording(GEOMETRY, ANYONE, block_windows=networks.block_windows)
-    windows: deque[Floats] = deque()
+    windows: deque[Windows] = deque()
     blocks: deque[list[Block]] = deque()
     while not recording.finished:
         match random.integers(5):
@@ -118,7 +119,7 @@ def test_blocks_lie_the_same_however_audio_arrives(block_windows: int) -> None:
     for chunk in (3_333, None):
         networks = RememberingNetworks(block_windows)
         answered(audio, chunk, networks=networks, computing_as_it_arrives=chunk is not None)
-        blocks.append([(block.samples.tobytes(), block.starts) for block in networks.embedded])
+        blocks.append([[window.tobytes() for window in cut(block)] for block in networks.embedded])
         assert max(len(block.starts) for block in networks.embedded) <= block_windows
     assert blocks[0] == blocks[1]
 
@@ -228,7 +229,7 @@ def test_progress_counts_windows_that_are_through() -> None:
 def test_results_of_what_was_not_taken_are_refused() -> None:
     recording = Recording(GEOMETRY, ANYONE)
     recording.feed(spoken((10.0, [0])))
-    activity = WrittenNetworks().segment(np.zeros((1, GEOMETRY.window), np.float32))
+    activity = WrittenNetworks().segment(Windows(np.zeros(GEOMETRY.window, np.float32), (0,)))
     with pytest.raises(ValueError, match="windows that were not taken"):
         recording.accept_activity(activity)
     with pytest.raises(ValueError, match="blocks that were not taken"):
@@ -242,8 +243,7 @@ def test_results_of_what_was_not_taken_are_refused() -> None:
 
 def test_taking_and_giving_nothing_changes_nothing() -> None:
     recording, networks = Recording(GEOMETRY, ANYONE), WrittenNetworks()
-    windows = recording.take_windows(8)
-    assert windows.shape == (0, GEOMETRY.window)
+    assert len(recording.take_windows(8)) == 0
     recording.accept_activity(np.zeros((0, GEOMETRY.frames, GEOMETRY.speakers), np.uint8))
     recording.accept_embeddings(networks.embed(recording.take_blocks(8)))
     assert (recording.windows, recording.segmented, recording.embedded) == (0, 0, 0)

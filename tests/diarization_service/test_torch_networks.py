@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from diarization_service.stages import Block, Floats
+from diarization_service.stages import Block, Floats, Windows
 
 if TYPE_CHECKING:
     from diarization_service.torch_networks import TorchNetworks
@@ -18,15 +18,19 @@ SAMPLE_RATE = 16_000
 
 
 @pytest.fixture(scope="module")
-def windows() -> Floats:
-    """Three of 10 s; the last with zeros after the recording's end."""
+def windows() -> Windows:
+    """Three of 10 s, two of which overlap; the last has zeros after the recording's end."""
     import pyannote.audio  # noqa: PLC0415  torch is slow to load, and other tests do without it
 
     with wave.open(str(Path(pyannote.audio.__file__).parent / "sample" / "sample.wav")) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32_768
     starts = (8 * SAMPLE_RATE, 15 * SAMPLE_RATE, 24 * SAMPLE_RATE)
-    padded = np.pad(samples, (0, 10 * SAMPLE_RATE))
-    return np.stack([padded[start : start + 10 * SAMPLE_RATE] for start in starts])
+    return Windows(np.pad(samples, (0, 10 * SAMPLE_RATE)), starts)
+
+
+def apart(windows: Windows) -> Floats:
+    """Shape (windows, samples)."""
+    return np.stack([windows.samples[start : start + 10 * SAMPLE_RATE] for start in windows.starts])
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +82,11 @@ def test_the_shortest_speech_that_is_embedded_is_pyannotes(networks: "TorchNetwo
 
 
 def test_activity_is_what_pyannotes_inference_hears(
-    networks: "TorchNetworks", pipeline: Any, windows: Floats
+    networks: "TorchNetworks", pipeline: Any, windows: Windows
 ) -> None:
     import torch  # noqa: PLC0415
 
-    expected = pipeline._segmentation.infer(torch.from_numpy(windows)[:, None])
+    expected = pipeline._segmentation.infer(torch.from_numpy(apart(windows))[:, None])
     heard = networks.segment(windows)
     assert heard.dtype == np.uint8
     np.testing.assert_array_equal(heard, expected)
@@ -90,13 +94,13 @@ def test_activity_is_what_pyannotes_inference_hears(
 
 
 def test_embeddings_are_those_of_pyannotes_network(
-    networks: "TorchNetworks", pipeline: Any, windows: Floats
+    networks: "TorchNetworks", pipeline: Any, windows: Windows
 ) -> None:
     import torch  # noqa: PLC0415
 
     masks = networks.segment(windows).astype(np.float32).transpose(0, 2, 1)
-    found = networks.embed([_block(window, mask) for window, mask in zip(windows, masks, strict=True)])
-    expected = pipeline._embedding(torch.from_numpy(windows)[:, None], masks=torch.from_numpy(masks))
+    found = networks.embed(_blocks(windows, masks))
+    expected = pipeline._embedding(torch.from_numpy(apart(windows))[:, None], masks=torch.from_numpy(masks))
     spoken = masks.any(axis=2)
     assert 0 < spoken.sum() < spoken.size
     ours = np.concatenate(found)
@@ -104,14 +108,16 @@ def test_embeddings_are_those_of_pyannotes_network(
     np.testing.assert_allclose(ours[spoken], expected[spoken], atol=1e-4)
 
 
-def test_few_frames_are_enough(networks: "TorchNetworks", pipeline: Any, windows: Floats) -> None:
+def test_few_frames_are_enough(networks: "TorchNetworks", pipeline: Any, windows: Windows) -> None:
     """Fewer than a frame of the embedding network: pyannote then pools nothing, and has an embedding all the same."""
     import torch  # noqa: PLC0415
 
     masks = np.zeros((1, 3, networks.geometry.frames), np.float32)
     masks[0, 0, 1:3] = masks[0, 1, 100:104] = 1
-    [found] = networks.embed([_block(windows[0], masks[0])])
-    expected = pipeline._embedding(torch.from_numpy(windows[:1])[:, None], masks=torch.from_numpy(masks))
+    [found, *_] = networks.embed(_blocks(windows, np.repeat(masks, 3, axis=0)))
+    expected = pipeline._embedding(
+        torch.from_numpy(apart(windows)[:1])[:, None], masks=torch.from_numpy(masks)
+    )
     np.testing.assert_allclose(found[0, :2], expected[0, :2], atol=1e-4)
 
 
@@ -165,10 +171,12 @@ def test_embeddings_in_bf16_are_almost_those_in_fp32(networks: "TorchNetworks", 
 
 def _alone(networks: "TorchNetworks", block: Block) -> Floats:
     """Each of the block's windows in a block of its own."""
-    windows = (block.samples[start : start + networks.geometry.window] for start in block.starts)
-    found = networks.embed([_block(window, mask) for window, mask in zip(windows, block.masks, strict=True)])
-    return np.concatenate(found)
+    return np.concatenate(networks.embed(_blocks(block, block.masks)))
 
 
-def _block(window: Floats, masks: Floats) -> Block:
-    return Block(window, (0,), masks[None])
+def _blocks(windows: Windows, masks: Floats) -> list[Block]:
+    """One for each window."""
+    return [
+        Block(windows.samples, (start,), mask[None])
+        for start, mask in zip(windows.starts, masks, strict=True)
+    ]
