@@ -21,7 +21,7 @@ async def admin_endpoint(address: str | None) -> AsyncIterator[str | None]:
     if address is None:
         yield None
         return
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     channelz.add_channelz_servicer(server)
     bound = listen(server, address)
     await server.start()
