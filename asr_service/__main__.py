@@ -17,7 +17,7 @@ from serving.server import run
 def serve(config: AsrConfig) -> int:
     registry = process_registry()
     service = RecognitionService(config, lambda: load_models(config, ModelStore()), registry)
-    return run(service, config, registry)
+    return run(service, config, registry, line=service.line)
 
 
 main = command(

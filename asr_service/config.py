@@ -95,6 +95,12 @@ class AsrConfig(ServerConfig):
         "with more; 0 is four for each of --max-streams, or two full batches for each that is decoded at once.",
         min=0,
     )
+    max_wait_seconds: float = option(
+        300.0,
+        "A new recording is refused while the audio that waits for the engine will take longer than this, in seconds, at the "
+        "speed of the last batches.",
+        min=0.01,
+    )
     backlog: int = option(
         0,
         "Utterances of one recording on their way to the caller before its upload has to wait; "

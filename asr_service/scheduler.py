@@ -72,6 +72,8 @@ class Scheduler:
             max_batch=limits.max_batch, max_delay=limits.max_delay, max_seconds=limits.max_batch_seconds
         )
         self._streams: set[Stream] = set()
+        self._jobs = 0
+        self._seconds = 0.0
         self._news = asyncio.Event()
         self._has_room = asyncio.Event()
         self._free = asyncio.Semaphore(limits.parallel)
@@ -124,10 +126,15 @@ class Scheduler:
             result=loop.create_future(),
         )
         stream.jobs.add(job)
+        self._count(1, job.seconds)
         job.result.add_done_callback(lambda _: self._settled(stream, job))
         self._queue.add(job)
         self._queue_changed()
         return job.result
+
+    def wait(self) -> float:
+        """Seconds until all that waits or is being decoded is decoded, as fast as lately; 0 before anything was."""
+        return self._decoder.time_for(self._seconds)
 
     def wake(self) -> None:
         """Lets the dispatcher think again about whom it waits for."""
@@ -145,11 +152,17 @@ class Scheduler:
 
     def _settled(self, stream: Stream, job: Job) -> None:
         stream.jobs.discard(job)
+        self._count(-1, -job.seconds)
         if not job.result.cancelled():
             # Looked at, since a stream that failed at one utterance looks at none of the others.
             job.result.exception()
         elif self._queue.discard(job):
             self._queue_changed()
+
+    def _count(self, jobs: int, seconds: float) -> None:
+        self._jobs += jobs
+        # Sums of floats drift; nothing is nothing.
+        self._seconds = self._seconds + seconds if self._jobs else 0.0
 
     def _queue_changed(self) -> None:
         self._metrics.queued(len(self._queue), self._queue.seconds)

@@ -17,7 +17,8 @@ from asr_service.metrics import AsrMetrics
 from asr_service.scheduler import Scheduler
 from asr_service.session import Session
 from asr_service.utterances import UtteranceCutter
-from serving import logs
+from serving import logs, tracing
+from serving.admission import Line
 from serving.audio import open_recording
 from serving.cores import cores
 from serving.errors import InvalidConfig, Loading
@@ -57,6 +58,11 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
         self._metrics = AsrMetrics(registry)
         self._ready: _Ready | None = None
 
+    @property
+    def line(self) -> Line:
+        """Utterances that wait or are being decoded."""
+        return Line(self._wait, self._config.max_wait_seconds)
+
     def register(self, server: grpc.aio.Server) -> None:
         asr_pb2_grpc.add_SpeechRecognitionServicer_to_server(self, server)
 
@@ -94,6 +100,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             ready.scheduler.stream() as stream,
             open_recording(upload.config.audio_format, upload.chunks(), max_seconds=max_seconds) as recording,
         ):
+            tracing.describe(models=tracing.model_names(ready.models.infos))
             started = asr_pb2.RecognitionStarted(request_id=upload.request_id, models=ready.models.infos)
             await context.write(asr_pb2.RecognizeResponse(started=started))
             listener = await asyncio.get_running_loop().run_in_executor(
@@ -103,6 +110,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             await session.run(recording.blocks())
         summary = session.summary()
         self._metrics.recognised(summary["audio_seconds"], summary["wall_seconds"])
+        tracing.describe(**summary)
         _log.info("recognised", **summary)
 
     async def DescribeRecognition(
@@ -123,6 +131,9 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
             max_batch=scheduling_limits(self._config, info).max_batch,
             provider_reason=info.provider_reason,
         )
+
+    def _wait(self) -> float:
+        return self._ready.scheduler.wait() if self._ready else 0.0
 
     def _loaded(self) -> _Ready:
         if self._ready is None:

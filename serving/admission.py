@@ -24,7 +24,7 @@ from serving.load import Load, Rates
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
 
 
-# The load of a service that does nothing: clients take 0 for not known.
+# What clients are told of a service that does nothing.
 _IDLE = 0.01
 
 
@@ -63,10 +63,18 @@ class AdmissionInterceptor(AroundCalls):
         """Uploading calls whose handler runs."""
         return len(self._streams)
 
+    def wait(self) -> float:
+        """How long the line is, in seconds."""
+        return self._line.wait()
+
+    def utilization(self) -> float:
+        """How much is taken of what the service takes, 1 being all, by the scarcer of places and time."""
+        places, time = self.in_flight / self._max_streams, self.wait() / self._line.longest
+        return max(places, time)
+
     def load(self) -> Load:
-        """How much of what the service takes is taken, by the scarcer of places and time."""
-        places, time = self.in_flight / self._max_streams, self._line.wait() / self._line.longest
-        return Load(max(places, time, _IDLE), self._rates.ended, self._rates.failed)
+        """For clients, who take 0 for not known."""
+        return Load(max(self.utilization(), _IDLE), self._rates.ended, self._rates.failed)
 
     def open(self) -> None:
         """The models are loaded."""
@@ -120,7 +128,7 @@ class AdmissionInterceptor(AroundCalls):
                 f"all {self._max_streams} places for recordings are taken; try again later, or another replica",
                 retry_after=_bounded(self._rates.seconds / self._max_streams),
             )
-        if (excess := self._line.wait() - self._line.longest) > 0:
+        if (excess := self.wait() - self._line.longest) > 0:
             raise errors.Overloaded(
                 "more audio waits to be computed than is taken; try again later, or another replica",
                 retry_after=_bounded(excess),

@@ -24,8 +24,8 @@ from serving.config import ServerConfig
 from serving.errors import DuoscribeError
 from serving.health import Health, health_endpoint
 from serving.interceptors import ErrorInterceptor
-from serving.load_metrics import export_load
 from serving.listening import Addresses, channel_options, listen
+from serving.load_metrics import export_load
 from serving.loop_lag import loop_lag_told
 from serving.metrics import metrics_endpoint, process_registry
 from serving.tls import server_credentials

@@ -87,7 +87,8 @@ def serve(config: DeterministicAsrConfig) -> int:
         lambda: VoiceActivityDetector(LoudnessModel(config.vad), config.vad),
         (ModelInfo(role=RECOGNITION.name, name=_INFO.engine, engine=_INFO.engine, provider="cpu"),),
     )
-    return run(RecognitionService(config, lambda: models, registry), config, registry)
+    service = RecognitionService(config, lambda: models, registry)
+    return run(service, config, registry, line=service.line)
 
 
 main = command(

@@ -9,9 +9,10 @@ from functools import partial
 
 from benchmarks.deterministic.worker import ENGINE
 from diarization_service.config import ENV_PREFIX, Config
+from diarization_service.line import Lines
 from diarization_service.metrics import DiarizationMetrics
 from diarization_service.process import Worker, WorkerProcess
-from diarization_service.service import DiarizationService
+from diarization_service.service import DiarizationService, to_both
 from serving.config import command, option
 from serving.metrics import process_registry
 from serving.models.roles import EMBEDDING, SEGMENTATION
@@ -26,18 +27,18 @@ class DeterministicConfig(Config):
 
 def serve(config: DeterministicConfig) -> int:
     registry = process_registry()
-    metrics = DiarizationMetrics(registry)
+    metrics, lines = DiarizationMetrics(registry), Lines()
 
     async def spawn(number: int) -> Worker:
         return await WorkerProcess.start(
             *(sys.executable, "-m", "benchmarks.deterministic.worker", str(config.compute_seconds)),
             cancel_grace_seconds=config.cancel_grace_seconds,
-            report=partial(metrics.reported, number),
+            report=partial(to_both, metrics, lines, number),
         )
 
     models = [ModelInfo(role=role.name, name=ENGINE) for role in (SEGMENTATION, EMBEDDING)]
-    service = DiarizationService(config, spawn=spawn, models=lambda: models, metrics=metrics)
-    return run(service, config, registry)
+    service = DiarizationService(config, spawn=spawn, models=lambda: models, metrics=metrics, lines=lines)
+    return run(service, config, registry, line=service.line)
 
 
 main = command(

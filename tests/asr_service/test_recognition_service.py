@@ -215,6 +215,32 @@ async def test_recordings_share_batches_and_keep_their_words() -> None:
     assert {word.text for word in quiet.words} == {"w20"}
 
 
+async def test_a_recording_is_refused_while_the_audio_before_it_takes_too_long() -> None:
+    def slowly(speech: Speech) -> Recognition:
+        time.sleep(0.05)
+        return measured_words(speech)
+
+    gate = threading.Event()
+    gate.set()
+    async with asr_door(FakeEngine(slowly, gate=gate), asr_config(max_wait_seconds=0.05)) as door:
+        # Nothing was decoded yet, so nobody knows how long anything takes.
+        both = [asyncio.create_task(door.recognize(TALK)) for _ in range(2)]
+        assert [answer.completed.utterances for answer in await asyncio.gather(*both)] == [3, 3]
+        gate.clear()
+        taken = asyncio.create_task(door.recognize(TALK))
+        await door.queued(1)
+        assert door.metric("duoscribe_wait_seconds") > 0.05
+        assert door.metric("duoscribe_load_ratio") > 1
+        status = await failure(door.recognize(TALK))
+        gate.set()
+        assert (await taken).completed.utterances == 3
+        assert (await door.recognize(TALK)).completed.utterances == 3
+    retry = error_details_pb2.RetryInfo()
+    assert status.code == code_pb2.RESOURCE_EXHAUSTED
+    assert status.details[0].Unpack(retry)
+    assert seconds(retry.retry_delay) == 1.0
+
+
 async def test_a_full_queue_refuses_a_new_recording_and_finishes_those_it_has() -> None:
     engine = FakeEngine(gate=(gate := threading.Event()))
     async with asr_door(engine, asr_config(max_queue=1)) as door:

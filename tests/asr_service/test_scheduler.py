@@ -18,6 +18,7 @@ from asr_service.metrics import AsrMetrics
 from asr_service.scheduler import Limits, Scheduler, Stream
 from serving.errors import Overloaded
 from support.recognition import INFO, FakeEngine
+from support.waiting import until
 
 LIMITS = Limits(parallel=1, backlog=100, max_batch=1, max_delay=0.0, max_queue=1000)
 
@@ -222,6 +223,32 @@ async def test_a_full_queue_refuses_new_streams_and_says_when_to_come_back() -> 
         await asyncio.gather(*futures)
         async with bench.stream():
             pass
+
+
+async def test_the_wait_is_not_known_before_anything_was_decoded() -> None:
+    async with scheduling(gated=True) as bench, bench.stream() as stream:
+        futures = await submit_all(stream, [0, 1])
+        assert bench.scheduler.wait() == 0.0
+        bench.gate.set()
+        await asyncio.gather(*futures)
+
+
+async def test_the_wait_is_the_audio_in_flight_over_the_speed() -> None:
+    async with scheduling(gated=True) as bench, bench.stream() as stream:
+        (first,) = await submit_all(stream, [0])
+        await bench.engine_started()
+        bench.gate.set()
+        took = (await first).seconds
+        bench.gate.clear()
+        futures = await submit_all(stream, [1, 2, 3])
+        await bench.engine_started()
+        assert bench.scheduler.wait() == pytest.approx(3 * took, rel=0.01)
+        futures.pop().cancel()
+        await asyncio.sleep(0)
+        assert bench.scheduler.wait() == pytest.approx(2 * took, rel=0.01)
+        bench.gate.set()
+        await asyncio.gather(*futures)
+        await until(lambda: bench.scheduler.wait() == 0.0)
 
 
 async def test_work_of_a_stream_that_left_is_not_done() -> None:

@@ -11,6 +11,7 @@ from google.rpc.status_pb2 import Status
 from prometheus_client import CollectorRegistry
 
 from diarization_service.config import Config
+from diarization_service.line import Lines
 from diarization_service.metrics import DiarizationMetrics
 from diarization_service.pool import Spawn
 from diarization_service.process import Worker
@@ -138,6 +139,7 @@ async def serving_with(
     config: Config,
     registry: CollectorRegistry | None = None,
     metrics: DiarizationMetrics | None = None,
+    lines: Lines | None = None,
 ) -> AsyncIterator["Caller"]:
     """The real server before workers that `spawn` makes; `metrics`, if given, are those of `registry`."""
     registry = registry or CollectorRegistry()
@@ -146,8 +148,9 @@ async def serving_with(
         spawn=spawn,
         models=lambda: [of_role("segmentation"), of_role("embedding")],
         metrics=metrics or DiarizationMetrics(registry),
+        lines=lines or Lines(),
     )
-    async with running(service, config, registry) as server:
+    async with running(service, config, registry, line=service.line) as server:
         await server.wait_serving()
         async with Caller.of(server.address) as caller:
             yield caller

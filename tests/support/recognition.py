@@ -177,7 +177,7 @@ async def asr_door(
     models = loaded(engine or FakeEngine())
     registry = CollectorRegistry()
     service = RecognitionService(config, load or (lambda: models), registry)
-    async with running(service, config, registry) as server:
+    async with running(service, config, registry, line=service.line) as server:
         await server.wait_serving()
         async with grpc.aio.insecure_channel(server.address) as channel:
             yield AsrDoor(server, channel, asr_pb2_grpc.SpeechRecognitionStub(channel), registry)
