@@ -37,8 +37,8 @@ class Decoder:
         self._metrics.started(batch, started)
         try:
             recognitions = await self._recognize(batch)
-            took = loop.time() - started
-            batch.answer(recognitions, took)
+            ended = loop.time()
+            batch.answer(recognitions, started, ended)
         except Stopped as stopped:
             self._metrics.stopped()
             batch.fail(stopped)
@@ -46,8 +46,8 @@ class Decoder:
             self._metrics.failed()
             await self._blame(batch, error)
         else:
-            self._metrics.decoded(batch, took)
-            self._speed.saw(batch.seconds, took)
+            self._metrics.decoded(batch, ended - started)
+            self._speed.saw(batch.seconds, ended - started)
 
     async def _recognize(self, batch: Batch) -> list[Recognition]:
         loop = asyncio.get_running_loop()

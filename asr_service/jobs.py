@@ -9,10 +9,23 @@ from asr_service.engines.base import Engine, Recognition, Speech, Stop
 
 
 @dataclass(frozen=True)
+class Run:
+    """When a batch of so many utterances was decoded, on the event loop's clock."""
+
+    began: float
+    ended: float
+    utterances: int
+
+
+@dataclass(frozen=True)
 class Decoded:
     recognition: Recognition
     seconds: float
     """Its share, by padded length, of the wall time that its batch took."""
+    arrived: float
+    """When it was queued, on the event loop's clock."""
+    run: Run
+    """Its batch's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +71,14 @@ class Batch:
         """Blocks. Raises whatever the engine raises, Stopped among it."""
         return engine.recognize([job.speech for job in self.jobs], self.stop)
 
-    def answer(self, recognitions: Sequence[Recognition], seconds: float) -> None:
+    def answer(self, recognitions: Sequence[Recognition], began: float, ended: float) -> None:
         """Hands out what was recognised, and to each its share of what it took; ValueError where it is not as many."""
+        run = Run(began, ended, len(self.jobs))
         # All pairs first: where one is missing, nobody knows whose.
         for job, recognition in list(zip(self.jobs, recognitions, strict=True)):
             if not job.result.done():
-                job.result.set_result(Decoded(recognition, seconds * job.padded / self.padded))
+                share = (ended - began) * job.padded / self.padded
+                job.result.set_result(Decoded(recognition, share, job.arrived, run))
 
     def fail(self, error: Exception) -> None:
         for job in self.jobs:

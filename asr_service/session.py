@@ -11,8 +11,10 @@ from asr_service.engines.base import EngineInfo, Speech
 from asr_service.jobs import Decoded
 from asr_service.listening import Listener
 from asr_service.scheduler import Stream
+from asr_service.spans import EngineSpans
 from asr_service.utterances import Pcm, Utterance
 from asr_service.words import Transcript, Word, transcribe
+from serving import tracing
 from serving.audio import to_float
 from serving.times import SAMPLE_RATE, duration, samples_to_duration
 from speech.asr.v1 import asr_pb2
@@ -59,18 +61,22 @@ class Session:
         self._undecided_from = 0
         self._started = time.perf_counter()
         self._compute_seconds = 0.0
+        self._spans = EngineSpans()
         self._utterances = 0
         self._words = 0
 
     async def run(self, blocks: AsyncIterator[Pcm]) -> None:
         """Raises an ExceptionGroup of whatever the blocks, the engine or sending raise."""
-        async with asyncio.TaskGroup() as tasks:
-            progress = tasks.create_task(self._tell_progress())
-            tasks.create_task(self._listen(blocks))
-            await self._report()
-            # After a write that was cancelled half way, gRPC takes no further one.
-            async with self._sending:
-                progress.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                progress = tasks.create_task(self._tell_progress())
+                tasks.create_task(self._listen(blocks))
+                await self._report()
+                # After a write that was cancelled half way, gRPC takes no further one.
+                async with self._sending:
+                    progress.cancel()
+        finally:
+            self._spans.record()
         await self._send(asr_pb2.RecognizeResponse(completed=self._completed()))
 
     def summary(self) -> dict[str, float]:
@@ -86,9 +92,10 @@ class Session:
 
     async def _listen(self, blocks: AsyncIterator[Pcm]) -> None:
         loop = asyncio.get_running_loop()
-        async for block in blocks:
-            await self._submit(await loop.run_in_executor(self._ears, self._listener.hear, block))
-        await self._submit(await loop.run_in_executor(self._ears, self._listener.finish))
+        with tracing.stage("listen"):
+            async for block in blocks:
+                await self._submit(await loop.run_in_executor(self._ears, self._listener.hear, block))
+            await self._submit(await loop.run_in_executor(self._ears, self._listener.finish))
         self._stream.complete()
         self._pending.put_nowait(None)
 
@@ -105,6 +112,7 @@ class Session:
         while pending := await self._pending.get():
             decoded = await pending.result
             self._compute_seconds += decoded.seconds
+            self._spans.add(decoded)
             transcript = transcribe(decoded.recognition, pending.utterance, self._info)
             await self._send(
                 asr_pb2.RecognizeResponse(utterance=self._utterance(pending.utterance, transcript))
