@@ -61,8 +61,8 @@ class GatewayConfig(AccessConfig):
     )
     attempts: int = option(
         6,
-        "Calls made for each stage of a recording before it is given up: under least_request each on a replica that failed "
-        "it least often, under other balancing on the next.",
+        "Calls in a row that come no further than those before, until a stage of a recording is given up: under least_request "
+        "each on a replica that failed it least often, under other balancing on the next.",
         min=1,
     )
     backoff_seconds: float = option(

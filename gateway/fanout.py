@@ -9,11 +9,12 @@ from typing import Generic, Protocol, TypeVar
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 
-from gateway.dialects import Dialect
+from gateway.dialects import Dialect, Garbled
 from gateway.inbox import Inbox
+from gateway.merge import TurnsPatch
 from gateway.outcomes import public_status
 from gateway.replicas import Replica, Replicas, StubT
-from gateway.reports import Completed, Ended, Fact, Models, Progress, Retrying
+from gateway.reports import Completed, Ended, Fact, Models, Progress, Result, Retrying, Words
 from gateway.retries import RetryPolicy, is_passing
 from gateway.silence import Silence
 from gateway.spool import Spool
@@ -27,6 +28,13 @@ ResponseT = TypeVar("ResponseT")
 _SILENT = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="the backend owed an answer and sent nothing")
 _NOWHERE = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="no replica of the backend is known")
 _INCOMPLETE = status_pb2.Status(code=code_pb2.INTERNAL, message="the answer ended before it was complete")
+
+# Backends may see the caller's deadline pass a moment before the gateway does.
+_DEADLINE_SLACK = 0.5
+
+# What a caller sends within this time goes on in one message. It comes that much later at most, where words come about a
+# second behind their pause.
+_GATHER_SECONDS = 0.2
 
 _log = logs.get_logger(__name__)
 
@@ -50,6 +58,15 @@ class CallOptions:
 
     def timeout(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+    def judged(self, status: status_pb2.Status) -> status_pb2.Status:
+        """What a call's status means: a deadline that is not the caller's is some server's own, and another may do better."""
+        remaining = self.timeout()
+        if status.code != code_pb2.DEADLINE_EXCEEDED or (
+            remaining is not None and remaining < _DEADLINE_SLACK
+        ):
+            return status
+        return status_pb2.Status(code=code_pb2.UNAVAILABLE, message=status.message, details=status.details)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """For proxies on the way; the backend takes the id from the config. Headers cannot hold more than ASCII."""
@@ -81,17 +98,24 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
         self._inbox = inbox
         self._options = options
         self._failed: Counter[Replica[StubT]] = Counter()
+        # How far into the recording any call has come, in nanoseconds.
+        self._reached = 0
 
     async def run(self, spool: Spool) -> Ended:
-        """Until the stage is complete or has failed for good. Raises what the spool's readers raise."""
-        stage, attempt = self._dialect.stage, 1
+        """Until the stage is complete or has failed for good. Raises what the spool's readers raise.
+
+        Calls that came further than all before them do not count as attempts: a long recording outlives many replicas.
+        """
+        stage, attempt, in_vain = self._dialect.stage, 1, 0
         while True:
+            reached = self._reached
             try:
                 with tracing.calling(self._dialect.method, attempt=attempt):
                     return Ended(stage, attempt, await self._call_next(spool))
             except CallFailed as failure:
                 status = failure.status
-            wait = self._options.retries.wait_after(attempt, status, self._replicas.full_for())
+            in_vain = 1 if self._reached > reached else in_vain + 1
+            wait = self._options.retries.wait_after(in_vain, status, self._replicas.full_for())
             _log.warning(
                 "a call to a backend failed",
                 stage=self._dialect.name,
@@ -151,7 +175,7 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
         try:
             silence.sending()
             await call.write(self._dialect.config())
-            async for piece in spool.reader():
+            async for piece in spool.reader(_GATHER_SECONDS):
                 silence.sending()
                 await call.write(self._dialect.audio(piece))
             silence.sent_all()
@@ -167,6 +191,7 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
             async for response in answers:
                 silence.heard()
                 for result in self._dialect.results(response):
+                    self._reached = max(self._reached, _reach(result))
                     if isinstance(result, Completed):
                         completed = result
                     elif isinstance(result, Progress):
@@ -176,10 +201,24 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
                 silence.listening()
         except aio.AioRpcError as error:
             if completed is None:
-                raise CallFailed(from_rpc_error(error)) from None
+                raise CallFailed(self._options.judged(from_rpc_error(error))) from None
+        except Garbled as error:
+            raise CallFailed(status_pb2.Status(code=code_pb2.INTERNAL, message=str(error))) from None
         return completed
 
     async def _take(self, fact: Fact) -> None:
         if isinstance(fact, Models):
             tracing.describe(models=tracing.model_names(fact.models))
         await self._inbox.put(fact)
+
+
+def _reach(result: Result) -> int:
+    match result:
+        case Words(words):
+            return max(word.end for word in words)
+        case TurnsPatch():
+            return result.horizon
+        case Progress():
+            return result.processed
+        case _:
+            return 0
