@@ -7,7 +7,7 @@ async with TranscriptionClient("localhost:50050") as client:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
@@ -16,9 +16,10 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc import aio
 
+from gateway.connecting import Token, is_on_this_machine, open_channel, token_in, why_unreachable
 from gateway.transcript import Transcript
 from serving.calls import response, responses
-from serving.keepalive import keepalive_options
+from serving.certificates import CertificateFiles
 from serving.status import from_rpc_error
 from serving.times import seconds
 from speech.audio.v1 import audio_pb2
@@ -26,23 +27,20 @@ from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
 __all__ = [
+    "CertificateFiles",
+    "NotConnected",
     "Transcript",
     "TranscriptionClient",
     "TranscriptionError",
     "configuration",
     "read_file",
     "read_stream",
+    "token_in",
 ]
 
 RequestT = TypeVar("RequestT", gateway_pb2.TranscribeRequest, gateway_pb2.TranscribeFileRequest)
 
 CHUNK_BYTES = 128 * 1024
-
-_CHANNEL_OPTIONS: Sequence[tuple[str, str | int]] = (
-    # A four-hour transcript in one message is larger than gRPC's 4 MiB.
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    *keepalive_options(interval_ms=60_000, timeout_ms=20_000),
-)
 
 
 class TranscriptionError(Exception):
@@ -62,21 +60,33 @@ class TranscriptionError(Exception):
         self.retry_after = retry_after
 
 
+class NotConnected(TranscriptionError):  # noqa: N818 - named after what happened
+    """The call did not get to a gateway; the message says why as far as can be known, and what to check."""
+
+
 class TranscriptionClient:
     """Calls one gateway: "host:port", "dns:///name:port" or "unix:/path"; encrypted where credentials are given.
 
-    A `token` goes with every call. Without credentials it can be read on the way, which is for callers whose proxy encrypts.
+    Credentials in files are read again when they change, so that certificates can be renewed under a client that lives long.
+    `server_name` is the name that the gateway's certificate holds, where it is not the address's. A `token` goes with every
+    call; what a function for it raises ends the call. `plaintext_token` is for callers whose proxy encrypts. Raises
+    UnusableCertificate, and ValueError for a token that would leave this machine in plain text without that.
     """
 
     def __init__(
-        self, address: str, *, credentials: grpc.ChannelCredentials | None = None, token: str | None = None
+        self,
+        address: str,
+        *,
+        credentials: grpc.ChannelCredentials | CertificateFiles | None = None,
+        server_name: str = "",
+        token: Token | None = None,
+        plaintext_token: bool = False,
     ) -> None:
-        self._metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
-        self._channel = (
-            aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
-            if credentials is None
-            else aio.secure_channel(address, credentials, options=_CHANNEL_OPTIONS)
-        )
+        self._encrypted = credentials is not None
+        if token is not None and not (self._encrypted or plaintext_token or is_on_this_machine(address)):
+            raise ValueError("a token leaves this machine over TLS only, unless plaintext_token is set")
+        self._token = token
+        self._channel = open_channel(address, credentials, server_name)
         self._stub = gateway_pb2_grpc.TranscriptionStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -101,14 +111,14 @@ class TranscriptionClient:
 
         Raises TranscriptionError, and whatever `chunks` raises.
         """
-        call = self._stub.Transcribe(timeout=timeout, metadata=self._metadata)
+        call = self._stub.Transcribe(timeout=timeout, metadata=self._metadata())
         events = responses(call)
         upload = asyncio.create_task(_upload(call, gateway_pb2.TranscribeRequest, chunks, config))
         try:
             async for event in events:
                 yield event
         except aio.AioRpcError as error:
-            raise _translated(error) from None
+            raise self._translated(error) from None
         except asyncio.CancelledError:
             # The upload cancels the call when its source fails; then the source's error is the one to tell.
             if upload.done() and not upload.cancelled() and (failure := upload.exception()):
@@ -126,7 +136,7 @@ class TranscriptionClient:
         timeout: float | None = None,  # noqa: ASYNC109 - the call's deadline, which travels to the servers
     ) -> gateway_pb2.TranscribeFileResponse:
         """Upload `chunks` and wait for the whole transcript. Raises TranscriptionError, and what `chunks` raises."""
-        call = self._stub.TranscribeFile(timeout=timeout, metadata=self._metadata)
+        call = self._stub.TranscribeFile(timeout=timeout, metadata=self._metadata())
         answer = response(call)
         try:
             await _upload(call, gateway_pb2.TranscribeFileRequest, chunks, config)
@@ -136,15 +146,35 @@ class TranscriptionClient:
         try:
             return await answer
         except aio.AioRpcError as error:
-            raise _translated(error) from None
+            raise self._translated(error) from None
 
     async def describe(self, *, timeout: float | None = None) -> gateway_pb2.DescribeTranscriptionResponse:  # noqa: ASYNC109
         """What the gateway has behind it. Raises TranscriptionError."""
         request = gateway_pb2.DescribeTranscriptionRequest()
         try:
-            return await self._stub.DescribeTranscription(request, timeout=timeout, metadata=self._metadata)
+            return await self._stub.DescribeTranscription(request, timeout=timeout, metadata=self._metadata())
         except aio.AioRpcError as error:
-            raise _translated(error) from None
+            raise self._translated(error) from None
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if self._token is None:
+            return ()
+        token = self._token if isinstance(self._token, str) else self._token()
+        return (("authorization", f"Bearer {token}"),)
+
+    def _translated(self, error: aio.AioRpcError) -> TranscriptionError:
+        """The caller's view of a status, rich details included (google.rpc)."""
+        status = from_rpc_error(error)
+        if reason := why_unreachable(status.message, encrypted=self._encrypted):
+            return NotConnected(error.code(), reason)
+        field, retry_after = "", None
+        for detail in status.details:
+            violations, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+            if detail.Unpack(violations) and violations.field_violations:
+                field = violations.field_violations[0].field
+            elif detail.Unpack(retry):
+                retry_after = seconds(retry.retry_delay)
+        return TranscriptionError(error.code(), status.message, field=field, retry_after=retry_after)
 
 
 def configuration(
@@ -207,16 +237,3 @@ async def _upload(
     except BaseException:
         call.cancel()
         raise
-
-
-def _translated(error: aio.AioRpcError) -> TranscriptionError:
-    """The caller's view of a status, rich details included (google.rpc)."""
-    status = from_rpc_error(error)
-    field, retry_after = "", None
-    for detail in status.details:
-        violations, retry = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-        if detail.Unpack(violations) and violations.field_violations:
-            field = violations.field_violations[0].field
-        elif detail.Unpack(retry):
-            retry_after = seconds(retry.retry_delay)
-    return TranscriptionError(error.code(), status.message, field=field, retry_after=retry_after)

@@ -2,7 +2,7 @@
 
 import grpc
 
-from gateway.client import TranscriptionError
+from gateway.client import NotConnected, TranscriptionError
 
 _WHO_ACTS = {
     grpc.StatusCode.INVALID_ARGUMENT: "Change the recording or the options.",
@@ -18,22 +18,11 @@ _WHO_ACTS = {
     grpc.StatusCode.UNKNOWN: "This is a fault of the service: report it with the request id {request}.",
 }
 
-# What gRPC itself says when nothing answers at the address.
-_UNREACHABLE = (
-    "failed to connect",
-    "errors resolving",
-    "DNS resolution failed",
-    "name resolution",
-    "contact DNS",
-)
-
 
 def explain(error: TranscriptionError, *, request_id: str) -> str:
     """The gateway's message, the field it names, and what to do about it."""
-    if error.code is grpc.StatusCode.UNAVAILABLE and any(sign in error.message for sign in _UNREACHABLE):
-        return (
-            f"no gateway can be reached: {error.message}. Check the address, and that the gateway runs there."
-        )
+    if isinstance(error, NotConnected):
+        return f"{error.message}."
     field = f" ({error.field})" if error.field and error.field not in error.message else ""
     message = " ".join(error.message.split()).rstrip(".") or error.code.name.lower().replace("_", " ")
     later = "" if error.retry_after is None else f" in {error.retry_after:g} s"
