@@ -2,11 +2,11 @@
 
     python -m benchmarks.diarization_streams [--seconds 120] [--at-once 1 8] [--real-time] [--pack FILE.npz] [-- FLAG…]
 
-One service process with its worker, warm before the clock starts; what stands behind `--` are flags for it. A joined
+One service process with its workers, warm before the clock starts; what stands behind `--` are flags for it. A joined
 conversation is uploaded by one caller, then copies of it by so many at once, as fast as they are taken or, with
 `--real-time`, as fast as they sound. Prints a table in Markdown: audio seconds a second; from a call's start to its first
 turns; from its last byte to its last response, also as a share of what the recording took to compute; CPU seconds and
-highest memory, each of the service and its worker together; windows in a batch. Last, whether all answers were the same.
+highest memory, each of the service and its workers together; memory taken on GPUs; windows in a batch. Last, whether all answers were the same.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.conversations import converse
 from benchmarks.corpus import Samples
 from benchmarks.packing import Pack
-from benchmarks.processes import usage
+from benchmarks.processes import gpu_memory, usage
 from gateway.supervisor import Launch, Services, running_services
 from serving.calls import responses
 from serving.times import SAMPLE_RATE, seconds
@@ -36,7 +36,8 @@ from speech.diarization.v1 import diarization_pb2_grpc
 from speech.diarization.v1.diarization_pb2 import DiarizationConfig, DiarizeRequest, DiarizeResponse
 
 PCM = AudioFormat(pcm=PcmFormat(encoding=PCM_ENCODING_S16LE, sample_rate_hz=SAMPLE_RATE, channels=1))
-CHUNK_SECONDS = 0.5
+# As sound is uploaded while it is recorded, and as the gateway sends what it has.
+CHUNK_SECONDS, PIECE_SECONDS = 0.5, 2.0
 WARM_SECONDS = 20
 
 
@@ -111,9 +112,9 @@ async def report(services: Services, metrics: str, samples: Samples, arguments: 
     audio = samples.tobytes()
     answers = set()
     print(
-        "| at once | audio s/s | first turns, s | after the last byte, s | of computing | CPU, s | memory, MB | windows |"
+        "| at once | audio s/s | first turns, s | after the last byte, s | of computing | CPU, s | memory, MB | on GPUs, MB | windows |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     async with grpc.aio.insecure_channel(services.addresses["diarization"]) as channel:
         diarize = partial(
             diarized, diarization_pb2_grpc.SpeakerDiarizationStub(channel), real_time=arguments.real_time
@@ -132,6 +133,7 @@ async def report(services: Services, metrics: str, samples: Samples, arguments: 
                 f"| {median(call.first_turns - call.started for call in calls):.2f} "
                 f"| {median(waits):.2f}, at most {max(waits):.2f} | {median(shares):.1%} "
                 f"| {spent.cpu_seconds - used:.1f} | {spent.peak_memory_bytes / 1e6:.0f} "
+                f"| {gpu_memory() / 1e6:.0f} "
                 f"| {(after[0] - before[0]) / (after[1] - before[1]):.1f} |"
             )
     print(f"\nturns and each speaker's seconds are the same in all answers: {len(answers) == 1}")
@@ -148,10 +150,11 @@ async def diarized(
 
 async def upload(audio: bytes, call: Call, *, real_time: bool) -> AsyncIterator[DiarizeRequest]:
     yield DiarizeRequest(config=DiarizationConfig(audio_format=PCM))
-    size = round(2 * SAMPLE_RATE * CHUNK_SECONDS)
+    chunk = CHUNK_SECONDS if real_time else PIECE_SECONDS
+    size = round(2 * SAMPLE_RATE * chunk)
     for number, at in enumerate(range(0, len(audio), size), start=1):
         if real_time:
-            await asyncio.sleep(call.started + number * CHUNK_SECONDS - time.perf_counter())
+            await asyncio.sleep(call.started + number * chunk - time.perf_counter())
         yield DiarizeRequest(audio=audio[at : at + size])
     call.last_byte = time.perf_counter()
     yield DiarizeRequest(end_of_audio=EndOfAudio())

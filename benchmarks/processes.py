@@ -1,5 +1,6 @@
-"""CPU time and memory of process trees."""
+"""CPU time and memory of process trees, and memory of GPUs."""
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,20 @@ def usage(pid: int) -> Usage:
 def resident_memory(pid: int) -> int:
     """Bytes that the process itself, without those it started, keeps in memory now."""
     return int(psutil.Process(pid).memory_info().rss)
+
+
+def gpu_memory() -> int:
+    """Bytes taken on all GPUs now, whoever took them; 0 where none can be asked."""
+    if importlib.util.find_spec("pynvml") is None:
+        return 0
+    import pynvml  # noqa: PLC0415  only where GPUs are
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return 0
+    handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+    return sum(int(pynvml.nvmlDeviceGetMemoryInfo(handle).used) for handle in handles)
 
 
 def _tree(pid: int) -> Iterator[psutil.Process]:

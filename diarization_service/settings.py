@@ -36,6 +36,11 @@ class Settings:
         """Of the embedding network's trunk."""
         return _DTYPES[self.precision]
 
+    @property
+    def recurrent_dtype(self) -> torch.dtype:
+        """Of the segmentation network's recurrent layers."""
+        return torch.float16 if self.precision == "fp16" else torch.float32
+
     @classmethod
     def of(cls, config: WorkerConfig, device: torch.device) -> "Settings":
         """Raises InvalidConfig (a precision that the device does not have)."""

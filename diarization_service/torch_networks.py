@@ -33,7 +33,7 @@ class TorchNetworks:
         self.device = device
         self.settings = settings
         window = round(segmentation.specifications.duration * SAMPLE_RATE)
-        self._segmentation = Segmentation(segmentation).to(device)
+        self._segmentation = Segmentation(segmentation, settings.recurrent_dtype).to(device)
         self._embedding = Embedding(embedding, window, settings.dtype).to(device)
         self.geometry = _geometry(segmentation, self._embedding)
         self._spread: Spread = Cores(settings.threads) if device.type == "cpu" else Gpu(device)
