@@ -50,7 +50,8 @@ class WorkerLine:
 
     def wait(self) -> float:
         """Seconds, with the blocks that windows have yet to become: as many a window as lately."""
-        windows, blocks = self._queued.get(SEGMENTATION, 0), self._queued.get(EMBEDDING, 0)
+        windows = self._queued.get(SEGMENTATION, 0)
+        blocks: float = self._queued.get(EMBEDDING, 0)
         if self._segmentation.items:
             blocks += windows * self._embedding.items / self._segmentation.items
         return windows * self._segmentation.seconds + blocks * self._embedding.seconds

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -11,7 +12,7 @@ from grpc import aio
 from gateway.addresses import target
 from gateway.channels import LEAST_REQUEST, ROUND_ROBIN, open_channel
 from gateway.config import GatewayConfig
-from gateway.discovery import dns_name, follow, listed
+from gateway.discovery import dns_name, follow, listed, lookup
 from gateway.replicas import Replica, Replicas, StubT
 from serving import logs
 from serving.certificates import RenewedFiles
@@ -58,7 +59,7 @@ class Backend(Generic[StubT]):
         self.replicas = Replicas(connect)
         self._following: asyncio.Task[None] | None = None
         if is_ours and name:
-            self._following = asyncio.create_task(follow(*name, self.replicas.update))
+            self._following = asyncio.create_task(follow(partial(lookup, *name), self.replicas.update))
         else:
             self.replicas.update(known if is_ours and known else (whole,))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from serving import logs
 
@@ -45,14 +45,19 @@ async def lookup(host: str, port: int) -> set[str]:
     return {f"ipv4:{address}:{port}" for address in addresses}
 
 
-async def follow(host: str, port: int, update: Callable[[Iterable[str]], None]) -> None:
-    """Tell of a name's replicas, again and again. Who is known stays known where the name cannot be looked up."""
-    wait = _FIRST_LOOKUP_SECONDS
+async def follow(
+    look: Callable[[], Awaitable[Iterable[str]]],
+    update: Callable[[Iterable[str]], None],
+    *,
+    seconds: float = _LOOKUP_SECONDS,
+) -> None:
+    """Tell `update` of the replicas that `look` finds, again and again; who is known stays known where it raises OSError."""
+    wait = min(seconds, _FIRST_LOOKUP_SECONDS)
     while True:
         try:
-            update(await lookup(host, port))
+            update(await look())
         except OSError as error:
-            _log.warning("a backend's name cannot be looked up", name=host, reason=error.strerror)
+            _log.warning("a backend's name cannot be looked up", reason=error.strerror)
         else:
-            wait = _LOOKUP_SECONDS
+            wait = seconds
         await asyncio.sleep(wait)
