@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 
 from diarization_service.exchange import Exchange
 from diarization_service.telling import Teller
+from serving import tracing
 from serving.audio import Samples
 from serving.times import SAMPLE_RATE, duration, samples_to_duration
 from speech.diarization.v1.diarization_pb2 import (
@@ -42,6 +44,8 @@ class Call:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send(blocks, exchange))
             completed = await self._answer(exchange)
+        for stage, times in exchange.times.stages.items():
+            tracing.over(stage, **asdict(times))
         wall = time.monotonic() - self._started
         completed.timing.wall_duration.CopyFrom(duration(wall))
         completed.timing.real_time_factor = wall * SAMPLE_RATE / self._samples if self._samples else 0.0

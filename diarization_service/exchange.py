@@ -8,6 +8,7 @@ from google.protobuf.wrappers_pb2 import Int64Value
 from google.rpc.status_pb2 import Status
 
 from diarization_service.frames import Kind
+from diarization_service.times import Times
 from serving.errors import DuoscribeError, StageFailed
 from speech.audio.v1.audio_pb2 import EndOfAudio
 from speech.diarization.v1.diarization_pb2 import DiarizeRequest, DiarizeResponse
@@ -20,6 +21,10 @@ _MOST_UNREAD = 64
 
 class Exchange(Protocol):
     """One recording's: audio there, responses back, at the same time. Both raise Unavailable and StageFailed."""
+
+    @property
+    def times(self) -> Times:
+        """How it was computed, once `responses` has come to its end."""
 
     async def send(self, pcm: bytes) -> None:
         """Audio, 16 kHz mono s16le. Waits while the worker has enough of it, or responses are not read."""
@@ -41,6 +46,7 @@ class WorkerExchange:
         """Samples that the worker takes in all."""
         self.sent = 0
         """Samples sent of them."""
+        self.times = Times()
         self._send = send
         self._responses: asyncio.Queue[DiarizeResponse | DuoscribeError] = asyncio.Queue()
         self._error: DuoscribeError | None = None
@@ -74,6 +80,8 @@ class WorkerExchange:
             return
         if kind == Kind.GRANT:
             self.granted = Int64Value.FromString(payload).value
+        elif kind == Kind.TIMES:
+            self.times = Times.from_bytes(payload)
         else:
             response = DiarizeResponse.FromString(payload)
             self._responses.put_nowait(response)

@@ -9,6 +9,7 @@ payload, a serialised protobuf message:
                       GRANT     Int64Value: so many samples of the recording may be sent in all; first 0, never less
                       RESPONSE  DiarizeResponse: progress, turns, completed
                       FAILED    google.rpc.Status
+                      TIMES     Struct: `diarization_service.times.Times`, before the last RESPONSE
                       REPORT    Struct: `diarization_service.reports.Report`, of no recording
 
 Recordings are numbered by the service, and no number is used twice. Those in flight share the pipes: their frames come in
@@ -39,6 +40,7 @@ class Kind(enum.IntEnum):
     FAILED = 5
     GRANT = 6
     REPORT = 7
+    TIMES = 8
 
 
 class Frame(NamedTuple):

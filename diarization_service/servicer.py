@@ -9,7 +9,7 @@ from diarization_service.call import Call
 from diarization_service.metrics import DiarizationMetrics
 from diarization_service.pool import Slot, WorkerPool
 from diarization_service.telling import Teller
-from serving import logs
+from serving import logs, tracing
 from serving.audio import open_recording
 from serving.config import ServerConfig
 from serving.models.roles import EMBEDDING
@@ -61,6 +61,7 @@ class DiarizationServicer(SpeakerDiarizationServicer):
     ) -> None:
         upload = await Upload.open(request_iterator, context, self._config)
         speaker_bounds(upload.config.speakers)
+        tracing.describe(models=tracing.model_names(self.description.models))
         with self._pool.place() as slot:
             await context.write(_started(upload.request_id, self.description.models))
             teller = Teller(context.write, self._repeat_interval)
@@ -101,20 +102,21 @@ class DiarizationServicer(SpeakerDiarizationServicer):
             voice.model_fingerprint = fingerprint
         timing = completed.timing
         self._metrics.diarized(seconds(timing.audio_duration), seconds(timing.wall_duration))
-        _log_completed(completed)
+        _tell_completed(completed)
 
 
 def _started(request_id: str, models: Iterable[ModelInfo]) -> DiarizeResponse:
     return DiarizeResponse(started=DiarizationStarted(request_id=request_id, models=models))
 
 
-def _log_completed(completed: DiarizationCompleted) -> None:
+def _tell_completed(completed: DiarizationCompleted) -> None:
     timing = completed.timing
-    _log.info(
-        "diarized",
-        audio_seconds=round(seconds(timing.audio_duration), 3),
-        compute_seconds=round(seconds(timing.compute_duration), 3),
-        real_time_factor=round(timing.real_time_factor, 3),
-        speakers=len(completed.speakers),
-        turns=completed.turns,
-    )
+    summary = {
+        "audio_seconds": round(seconds(timing.audio_duration), 3),
+        "compute_seconds": round(seconds(timing.compute_duration), 3),
+        "real_time_factor": round(timing.real_time_factor, 3),
+        "speakers": len(completed.speakers),
+        "turns": completed.turns,
+    }
+    tracing.describe(**summary)
+    _log.info("diarized", **summary)

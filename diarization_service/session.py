@@ -19,7 +19,8 @@ from diarization_service.mailbox import Outbox
 from diarization_service.patches import completed, patches
 from diarization_service.progress import ProgressMeter
 from diarization_service.recording import Recording
-from diarization_service.reports import EMBEDDING, SEGMENTATION
+from diarization_service.reports import CLUSTERING, EMBEDDING, SEGMENTATION
+from diarization_service.times import Times
 from diarization_service.turns import Diarization, Known, diarization
 from serving.times import duration, samples_to_duration
 from speech.audio.v1.audio_pb2 import StageTiming
@@ -60,6 +61,7 @@ class Session:
         self._meter = ProgressMeter()
         # In the networks and for the answer: one after the other, so never more than passes. Early turns come beside them.
         self._compute_seconds = 0.0
+        self._times = Times()
         self._early = KnownTurns()
         self._known = Known()
         # Windows embedded, and how many of them the early turns told last are made from.
@@ -107,6 +109,8 @@ class Session:
             items = stage.take(self._recording, most)
             now = time.monotonic()
             waits = [now - since for since in islice(self._waiting[stage.name], len(items))]
+            if waits:
+                self._times.taken(stage.name, waits)
             self._changed()
         return items, waits
 
@@ -116,6 +120,7 @@ class Session:
             if not self._closed.is_set():
                 stage.accept(self._recording, result)
                 self._compute_seconds += seconds
+                self._times.computed(stage.name, seconds)
                 self._changed()
 
     def claim_answer(self) -> bool:
@@ -151,13 +156,17 @@ class Session:
     def answer(self) -> None:
         """Says the final turns. Takes long, holding up nobody. Raises Cancelled where the session was closed meanwhile."""
         started = time.monotonic()
+        self._times.taken(CLUSTERING, [0.0])
         self._progress(answered=False)
         answer = self._recording.answer(self._check)
         found = diarization(answer.tracks, answer.exclusive, self._recording.received, answer.voices)
         self._check()
-        self._compute_seconds += time.monotonic() - started
+        took = time.monotonic() - started
+        self._compute_seconds += took
+        self._times.computed(CLUSTERING, took)
         self._progress(answered=True)
         self._say(found.known)
+        self._outbox.send(Kind.TIMES, self.number, self._times.to_message())
         self._respond(DiarizeResponse(completed=self._completed(found)))
 
     def _tell_early(self) -> None:

@@ -48,13 +48,13 @@ def stage(name: str, **attributes: Value) -> Iterator[Span]:
         span.end()
 
 
-def over(name: str, begun: float, ended: float, *, parent: Span | None = None, **attributes: Value) -> Span:
+def over(name: str, began: float, ended: float, *, parent: Span | None = None, **attributes: Value) -> Span:
     """A part that has ended before it is told of; times are those of `time.monotonic`, of any process of this machine."""
     span = current_tracer.get().start_span(
         name,
         set_span_in_context(parent) if parent else None,
         attributes=named(attributes),
-        start_time=_since_epoch(begun),
+        start_time=_since_epoch(began),
     )
     span.end(_since_epoch(ended))
     return span

@@ -16,6 +16,7 @@ from diarization_service.metrics import DiarizationMetrics
 from diarization_service.pool import Spawn
 from diarization_service.process import Worker
 from diarization_service.service import DiarizationService
+from diarization_service.times import Times
 from serving.calls import responses
 from serving.server import running
 from serving.status import from_rpc_error
@@ -97,6 +98,7 @@ class FakeExchange:
 
     def __init__(self, script: Script, received: list[bytes]) -> None:
         self.is_over = False
+        self.times = Times()
         self._script = script
         self._received = received
         self._audio = bytearray()
