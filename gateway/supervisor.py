@@ -113,6 +113,12 @@ class ServiceProcess:
         )
         return cls(launch.name, transport, output)
 
+    @property
+    def announced(self) -> dict[str, str]:
+        """Where it listens, by its own word, once it is ready: "address", "metrics_address"."""
+        addresses: dict[str, str] = json.loads(self._output.first_line)
+        return addresses
+
     async def ready(self) -> str:
         """Wait until health says SERVING, and give the service's address. Raises ServiceDied."""
         return await _before(self._become_ready(), self.death())
@@ -143,7 +149,7 @@ class ServiceProcess:
 
     async def _become_ready(self) -> str:
         await self._output.announced.wait()
-        address = str(json.loads(self._output.first_line)["address"])
+        address = self.announced["address"]
         await _serving(address)
         return address
 

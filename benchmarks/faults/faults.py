@@ -26,7 +26,7 @@ class Fault:
 
     name: str
     strike: Strike
-    pause_seconds: float = 1.5
+    pause_seconds: float = 0.7
     """The mean between two strikes."""
 
 
@@ -104,7 +104,7 @@ FAULTS = (
     Fault("diarization's worker process killed", kill_worker),
     Fault("backend hung (SIGSTOP)", hang_backend),
     Fault("network to a backend slow", slow_network),
-    Fault("network to a backend cut", cut_network, pause_seconds=0.7),
+    Fault("network to a backend cut", cut_network),
     Fault("network to a backend swallows everything", swallow_packets),
     Fault("backend drained and replaced", replace_backend),
     Fault("gateway drained and replaced", replace_gateway),
@@ -119,7 +119,7 @@ def any_of(faults: Sequence[Fault]) -> Fault:
     async def strike(deployment: Deployment, chance: random.Random) -> None:
         await chance.choice(faults).strike(deployment, chance)
 
-    return Fault("any of them", strike, pause_seconds=0.5)
+    return Fault("any of them", strike)
 
 
 def _one_of(deployment: Deployment, replicas: Sequence[Replica], chance: random.Random) -> Replica:

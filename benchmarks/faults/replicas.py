@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -16,10 +18,18 @@ from gateway.supervisor import Launch, ServiceProcess, Sink
 
 REPLICAS = 2
 
+# From being left out by callers to being told to end, as a preStop hook waits: who has connected gets to call.
+_BEFORE_DRAIN_SECONDS = 1.0
 # Longer than --drain-seconds, so that a process which drains is not killed.
 _GRACE_SECONDS = 45.0
 
-_COMMON = ("--address=127.0.0.1:0", "--log-format=json")
+_ANY_PORT = "127.0.0.1:0"
+_COMMON = (
+    f"--address={_ANY_PORT}",
+    f"--metrics-address={_ANY_PORT}",
+    "--log-format=json",
+    "--max-streams=64",
+)
 _MODULES = {
     "deterministic": ("benchmarks.deterministic.asr", "benchmarks.deterministic.diarization"),
     "real": ("asr_service", "diarization_service"),
@@ -51,6 +61,14 @@ class Replica:
         children = psutil.Process(self.pid).children()
         return children[0].pid if children else self.pid
 
+    async def streams(self) -> int:
+        """Recordings in flight, by its own account."""
+        if self._process is None:
+            return 0
+        answer = await asyncio.to_thread(_fetched, self._process.announced["metrics_address"])
+        (line,) = (line for line in answer.splitlines() if line.startswith("duoscribe_streams "))
+        return round(float(line.split()[1]))
+
     async def start(self) -> None:
         """Raises ServiceDied."""
         self._process = await ServiceProcess.start(self._launch, self._folder, self._sink)
@@ -74,6 +92,7 @@ class Replica:
         """As in a rolling update: another one takes new connections, then this one drains."""
         before, self._process = self._process, None
         await self.start()
+        await asyncio.sleep(_BEFORE_DRAIN_SECONDS)
         if before is not None:
             await before.stop(_GRACE_SECONDS)
 
@@ -107,26 +126,25 @@ class Deployment:
 
 @asynccontextmanager
 async def deployed(
-    folder: Path, engines: str, gateway_flags: Sequence[str] = ()
+    folder: Path, engines: str, more: Mapping[str, Sequence[str]] = MappingProxyType({})
 ) -> AsyncIterator[Deployment]:
-    """Until the context ends; `folder` is private to these processes. Raises ServiceDied."""
+    """Until the context ends; `folder` is private to these processes, `more` are further flags by service. Raises ServiceDied."""
     spool = folder / "spool"
     spool.mkdir()
     asr, diarization = _MODULES[engines]
     async with AsyncExitStack() as stack:
 
         async def several(name: str, module: str, *flags: str) -> tuple[Replica, ...]:
-            launches = [Launch(f"{name}-{index}", module, (*_COMMON, *flags)) for index in range(REPLICAS)]
+            every = (*_COMMON, *flags, *more.get(name, ()))
+            launches = [Launch(f"{name}-{index}", module, every) for index in range(REPLICAS)]
             return tuple([await _behind_a_proxy(launch, folder, stack) for launch in launches])
 
-        asrs = await several("asr", asr, "--max-streams=64")
-        diarizations = await several("diarization", diarization, "--max-streams=64", "--recordings=64")
+        asrs = await several("asr", asr)
+        diarizations = await several("diarization", diarization, "--recordings=64")
         backends = [f"--asr={replica.proxy.address}" for replica in asrs]
         backends += [f"--diarization={replica.proxy.address}" for replica in diarizations]
         storage = (f"--spool-directory={spool}", "--spool-memory-bytes=200000")
-        gateways = await several(
-            "gateway", "gateway", "--max-streams=64", *backends, *storage, *gateway_flags
-        )
+        gateways = await several("gateway", "gateway", *backends, *storage)
         deployment = Deployment(gateways, asrs, diarizations, spool)
         await _all(deployment.replicas, Replica.start)
         try:
@@ -146,3 +164,9 @@ async def _all(replicas: Sequence[Replica], do: Callable[[Replica], Coroutine[An
     async with asyncio.TaskGroup() as tasks:
         for replica in replicas:
             tasks.create_task(do(replica))
+
+
+def _fetched(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text

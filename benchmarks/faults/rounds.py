@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from gateway.client import TranscriptionError
 
 # No upload takes so long, however often it is replayed.
 _HUNG_SECONDS = 180.0
-# Until a gateway has let go of what it kept of a recording.
-_LETTING_GO_SECONDS = 20.0
+# Until everybody has let go of what they kept of a recording.
+_LOOKS, _LOOK_SECONDS = 100, 0.2
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Tally:
     kinds: Counter[Kind] = field(default_factory=Counter)
     details: Counter[str] = field(default_factory=Counter)
     left_behind: int = 0
-    """Files of recordings that gateways still held open after the last call."""
+    """What `left_behind` found long after the last call."""
 
     def count(self, found: Verdict) -> None:
         self.kinds[found.kind] += 1
@@ -90,21 +91,34 @@ class Round:
         self._tell(found)
 
     async def _left_behind(self) -> int:
-        for _ in range(round(_LETTING_GO_SECONDS / 0.1)):
-            if not open_files(self._deployment):
+        kept = await left_behind(self._deployment)
+        for _ in range(_LOOKS):
+            if not kept:
                 break
-            await asyncio.sleep(0.1)
-        return open_files(self._deployment)
+            await asyncio.sleep(_LOOK_SECONDS)
+            kept = await left_behind(self._deployment)
+        return kept
+
+
+async def left_behind(deployment: Deployment) -> int:
+    """Recordings that anybody still works on, and files of recordings that gateways have open."""
+    streams = await asyncio.gather(*(replica.streams() for replica in deployment.replicas))
+    return sum(streams) + open_files(deployment)
 
 
 def open_files(deployment: Deployment) -> int:
     """Of recordings, in all gateways; they have no names."""
     return sum(
-        str(link.readlink()).startswith(str(deployment.spool))
+        target.startswith(str(deployment.spool))
         for gateway in deployment.gateways
-        for link in Path(f"/proc/{gateway.pid}/fd").iterdir()
-        if link.is_symlink()
+        for target in _targets(Path(f"/proc/{gateway.pid}/fd"))
     )
+
+
+def _targets(links: Path) -> Iterator[str]:
+    for link in links.iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield str(link.readlink())
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:
