@@ -51,6 +51,7 @@ async def deployed(
     tmp_path: Path,
     asr: FakeRecognition | Sequence[FakeRecognition],
     diarization: FakeDiarization | Sequence[FakeDiarization],
+    /,
     **changes: Any,
 ) -> AsyncIterator[Deployment]:
     """Checks at the end that no recording left anything behind."""
