@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gateway.spool import Spool
+from serving import tracing
 from serving.audio import Recording
 from serving.errors import InvalidAudio
 
@@ -12,11 +13,13 @@ async def fill(spool: Spool, recording: Recording, tell: Callable[[float], None]
 
     Whatever goes wrong fails the spool's readers as well. Raises InvalidAudio and what the recording raises.
     """
-    try:
-        await _copy(recording, spool, tell)
-    except Exception as error:
-        spool.fail(error)
-        raise
+    with tracing.stage("spool") as span:
+        try:
+            await _copy(recording, spool, tell)
+        except Exception as error:
+            spool.fail(error)
+            raise
+        tracing.describe(span, audio_seconds=spool.seconds_written)
     spool.finish()
 
 

@@ -90,21 +90,22 @@ class Upload(Generic[ConfigT]):
         Raises ProtocolViolation (no end_of_audio, config twice, an empty message, a message after the end),
         InvalidRequest (over the message limit), IdleTooLong, Abandoned.
         """
-        while True:
-            kind, message = await self._messages.next()
-            if kind == "audio":
-                # Each look at the field copies it.
-                if audio := self._messages.checked(message.audio):
-                    yield audio
-            elif kind == "end_of_audio":
-                await self._messages.expect_end()
-                return
-            elif kind == "config":
-                raise ProtocolViolation(
-                    "the config came a second time; it is sent once, first", field="config"
-                )
-            else:
-                raise ProtocolViolation(f"{_named(kind)} came within the audio", field="message")
+        with tracing.stage("upload"):
+            while True:
+                kind, message = await self._messages.next()
+                if kind == "audio":
+                    # Each look at the field copies it.
+                    if audio := self._messages.checked(message.audio):
+                        yield audio
+                elif kind == "end_of_audio":
+                    await self._messages.expect_end()
+                    return
+                elif kind == "config":
+                    raise ProtocolViolation(
+                        "the config came a second time; it is sent once, first", field="config"
+                    )
+                else:
+                    raise ProtocolViolation(f"{_named(kind)} came within the audio", field="message")
 
 
 class _Messages(Generic[ConfigT]):
