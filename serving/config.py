@@ -75,9 +75,9 @@ class ServerConfig:
         30.0, "How long recordings in flight may go on after SIGTERM, in seconds.", min=0
     )
     max_connection_age_seconds: float = option(
-        0.0,
-        "Ask callers to connect again after this long, so that load spreads over new replicas, in seconds; 0 never does. "
-        "Calls in flight are not cut.",
+        300.0,
+        "Ask callers to connect again after about this long, so that they find new replicas, in seconds; 0 never does. Calls "
+        "in flight go on, however long, on the connection that they began on.",
         min=0,
     )
     tls_certificate: Path | None = option(  # noqa: RUF009 - describes the field

@@ -78,6 +78,12 @@ def test_which_addresses_are_socket_files(tmp_path):
     assert socket_path("127.0.0.1:1") is None
 
 
-def test_connections_grow_old_only_where_that_is_configured():
-    assert "grpc.max_connection_age_ms" not in dict(channel_options(limits()))
-    assert dict(channel_options(limits(max_connection_age_seconds=1.5)))["grpc.max_connection_age_ms"] == 1500
+def test_connections_grow_old_and_uploads_on_them_are_not_cut():
+    options = dict(channel_options(limits(max_connection_age_seconds=1.5)))
+    assert options["grpc.max_connection_age_ms"] == 1500
+    # By default without end.
+    assert "grpc.max_connection_age_grace_ms" not in options
+
+
+def test_connections_may_live_for_ever():
+    assert "grpc.max_connection_age_ms" not in dict(channel_options(limits(max_connection_age_seconds=0)))
