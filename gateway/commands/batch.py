@@ -15,6 +15,7 @@ from gateway.commands.failures import explain
 from gateway.commands.outputs import write_atomically
 from gateway.commands.recordings import Recording
 from gateway.commands.wish import Wish
+from gateway.connecting import UnusableToken
 from gateway.rendering import OutputFormat, render
 from gateway.rendering.document import render_json_line
 from gateway.rendering.text import segment_line
@@ -83,6 +84,8 @@ class Batch:
                         click.echo(segment_line(event.segment))
         except TranscriptionError as error:
             raise JobFailed(explain(error, request_id=config.request_id)) from error
+        except UnusableToken as error:
+            raise JobFailed(str(error)) from error
         if view.transcript.completed is None:
             raise JobFailed(f"the gateway ended the call too early: report it with {config.request_id}")
 

@@ -7,8 +7,9 @@ import click
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToJson
 
-from gateway.client import TranscriptionClient, TranscriptionError
+from gateway.client import TranscriptionError
 from gateway.commands.failures import explain
+from gateway.commands.reaching import Reaching
 from gateway.commands.running import run
 from speech.asr.v1 import asr_pb2
 from speech.audio.v1 import audio_pb2
@@ -19,14 +20,14 @@ _TIMEOUT_SECONDS = 10.0
 _SHOWN_FINGERPRINT = 12
 
 
-def describe_gateway(server: str, *, as_json: bool) -> int:
+def describe_gateway(server: str, reaching: Reaching, *, as_json: bool) -> int:
     """The exit code: 0, or 1 where the gateway does not answer."""
-    return run(_describe(server, as_json=as_json))
+    return run(_describe(server, reaching, as_json=as_json))
 
 
-async def _describe(server: str, *, as_json: bool) -> int:
+async def _describe(server: str, reaching: Reaching, *, as_json: bool) -> int:
     try:
-        async with TranscriptionClient(server) as client:
+        async with reaching.client(server) as client:
             described = await client.describe(timeout=_TIMEOUT_SECONDS)
     except TranscriptionError as error:
         click.echo(f"duoscribe: {server}: {explain(error, request_id='')}", err=True)

@@ -4,6 +4,7 @@ import click
 
 from gateway.commands.arguments import RawAudio, RawAudioType, Speakers, SpeakersType
 from gateway.commands.outputs import STDIN, OutputProblem, infer_format, plan_outputs
+from gateway.commands.reaching import Reaching, reaching_options
 from gateway.rendering.formats import OutputFormat
 
 
@@ -16,6 +17,7 @@ from gateway.rendering.formats import OutputFormat
     show_envvar=True,
     help="A gateway to send the recordings to: HOST:PORT or unix:PATH. Without it, the services run here meanwhile.",
 )
+@reaching_options
 @click.option(
     "--speakers",
     type=SpeakersType(),
@@ -77,6 +79,7 @@ def transcribe(  # noqa: PLR0917 - click passes by name
     raw: RawAudio | None,
     asr_engine: str | None,
     output: str | None,
+    reaching: Reaching,
 ) -> None:
     """Turn recordings into text that says who spoke.
 
@@ -94,6 +97,7 @@ def transcribe(  # noqa: PLR0917 - click passes by name
     duoscribe transcribe --format json -o transcripts/ *.wav
     duoscribe transcribe -o 'transcripts/{name}.rttm' --format rttm a.flac b.flac
     duoscribe transcribe --server localhost:50050 --final-only - < call.ogg
+    duoscribe transcribe --server duoscribe.example:443 --tls --token-file token call.wav
     arecord -t raw -f S16_LE -r 16000 | duoscribe transcribe --raw s16le:16000 --final-only -
 
     \b
@@ -117,4 +121,4 @@ def transcribe(  # noqa: PLR0917 - click passes by name
         outputs = plan_outputs(files, output, output_format)
     except OutputProblem as error:
         raise click.UsageError(str(error)) from error
-    click.get_current_context().exit(transcribe_files(files, outputs, wish, server, asr_engine))
+    click.get_current_context().exit(transcribe_files(files, outputs, wish, server, reaching, asr_engine))

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from gateway.client import TranscriptionClient
 from gateway.commands.batch import Batch, Job, tell
+from gateway.commands.reaching import Reaching
 from gateway.commands.recordings import find_recording
 from gateway.commands.running import run
 from gateway.commands.wish import Wish
@@ -30,6 +30,7 @@ def transcribe_files(
     outputs: Sequence[Path | None],
     wish: Wish,
     server: str | None,
+    reaching: Reaching,
     asr_engine: str | None,
 ) -> int:
     """The exit code. A gateway is started for these recordings where no `server` is named, with `asr_engine` if one is."""
@@ -38,7 +39,7 @@ def transcribe_files(
         return 1
     batch = Batch(wish, jobs, _terminal(), several=len(files) > 1)
     if server is not None:
-        code = run(_through(server, batch))
+        code = run(_through(server, reaching, batch))
     else:
         code = run(_embedded(batch, asr_engine)) if _pull_missing_models() else 1
     return code or int(len(jobs) < len(files))
@@ -61,8 +62,8 @@ def _terminal() -> Console | None:
     return console if console.is_terminal and not console.is_dumb_terminal else None
 
 
-async def _through(server: str, batch: Batch) -> int:
-    async with TranscriptionClient(server) as client:
+async def _through(server: str, reaching: Reaching, batch: Batch) -> int:
+    async with reaching.client(server) as client:
         return int(await batch.run(client) > 0)
 
 
@@ -76,7 +77,7 @@ async def _embedded(batch: Batch, asr_engine: str | None) -> int:
         ) as services:
             if status:
                 status.stop()
-            return await services.while_alive(_through(services.addresses["gateway"], batch))
+            return await services.while_alive(_through(services.addresses["gateway"], Reaching(), batch))
 
 
 def _ignore(_written: bytes) -> None:
