@@ -40,6 +40,8 @@ class FakeGateway(gateway_pb2_grpc.TranscriptionServicer):
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.calls: list[Received] = []
+        # What each call but TranscribeFile proved its caller with.
+        self.authorizations: list[str] = []
 
     def register(self, server: grpc.aio.Server) -> None:
         gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
@@ -48,7 +50,11 @@ class FakeGateway(gateway_pb2_grpc.TranscriptionServicer):
 
     async def close(self) -> None: ...
 
+    def _note_authorization(self, context: Any) -> None:
+        self.authorizations.append(dict(context.invocation_metadata()).get("authorization", ""))
+
     async def Transcribe(self, request_iterator: Any, context: Any) -> None:
+        self._note_authorization(context)
         upload = await Upload.open(request_iterator, context, self.config)
         received = Received(upload.config)
         self.calls.append(received)
@@ -96,6 +102,7 @@ class FakeGateway(gateway_pb2_grpc.TranscriptionServicer):
     async def DescribeTranscription(
         self, request: Any, context: Any
     ) -> gateway_pb2.DescribeTranscriptionResponse:
+        self._note_authorization(context)
         described = gateway_pb2.DescribeTranscriptionResponse()
         described.limits.max_concurrent_streams = self.config.max_streams
         described.limits.max_audio_duration.CopyFrom(duration(self.config.max_audio_seconds))
@@ -158,9 +165,9 @@ def completed(*, partial: bool) -> gateway_pb2.TranscriptionCompleted:
 
 
 @contextlib.asynccontextmanager
-async def fake_gateway() -> AsyncIterator[tuple[FakeGateway, str]]:
+async def fake_gateway(**changes: Any) -> AsyncIterator[tuple[FakeGateway, str]]:
     """The gateway, and the address that it serves at."""
-    service = FakeGateway(ServerConfig(drain_seconds=1))
+    service = FakeGateway(ServerConfig(drain_seconds=1, **changes))
     async with running(service, service.config) as server:
         await server.wait_serving()
         yield service, server.address
