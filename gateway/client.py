@@ -22,6 +22,7 @@ from serving.calls import response, responses
 from serving.certificates import CertificateFiles
 from serving.status import from_rpc_error
 from serving.times import seconds
+from serving.tracing import propagated
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
@@ -157,10 +158,11 @@ class TranscriptionClient:
             raise self._translated(error) from None
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
+        """The trace that the caller is in, if any, and the token."""
         if self._token is None:
-            return ()
+            return propagated()
         token = self._token if isinstance(self._token, str) else self._token()
-        return (("authorization", f"Bearer {token}"),)
+        return (*propagated(), ("authorization", f"Bearer {token}"))
 
     def _translated(self, error: aio.AioRpcError) -> TranscriptionError:
         """The caller's view of a status, rich details included (google.rpc)."""

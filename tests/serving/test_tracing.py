@@ -37,11 +37,9 @@ def raising(error):
 @contextlib.asynccontextmanager
 async def traced(**service):
     """A service whose spans have all arrived once the context has ended."""
-    async with (
-        collecting() as collector,
-        opened(FakeService(limits(traces_endpoint=collector.endpoint), **service)) as door,
-    ):
-        yield collector, door
+    with collecting() as collector:
+        async with opened(FakeService(limits(traces_endpoint=collector.endpoint), **service)) as door:
+            yield collector, door
 
 
 async def test_a_call_is_a_span_that_continues_its_callers_trace():
@@ -92,7 +90,7 @@ async def test_a_failure_is_an_error_where_it_is_the_services_own_and_tells_what
 
 
 async def test_what_is_refused_before_the_models_are_loaded_is_in_the_trace_as_well():
-    async with collecting() as collector:
+    with collecting() as collector:
         service = FakeService(limits(traces_endpoint=collector.endpoint), start=asyncio.Event().wait)
         async with opened(service, loaded=False) as door:
             await status_of(door.recognize(*UPLOAD))
@@ -156,7 +154,7 @@ async def test_the_environment_names_the_service_and_decides_what_is_sampled(mon
     monkeypatch.setenv("OTEL_SERVICE_NAME", "ears")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=asr-0")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
-    async with collecting() as collector:
+    with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
         async with opened(FakeService(limits())) as door:
             await door.describe()
@@ -280,7 +278,7 @@ async def test_a_dead_collector_fails_no_call_and_holds_up_the_end_for_seconds_o
 async def test_a_collector_that_comes_back_is_noticed(log_lines, monkeypatch):
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    async with collecting() as collector:
+    with collecting() as collector:
         collector.refusing = True
         async with opened(FakeService(limits(traces_endpoint=collector.endpoint))) as door:
             await door.describe()

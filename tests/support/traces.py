@@ -1,7 +1,8 @@
 """A collector for tests: takes spans over OTLP, and shows them as a tree."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,11 +65,11 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.endpoint = ""
         self.refusing = False
 
-    async def Export(  # noqa: N802 - OTLP's name
+    def Export(  # noqa: N802 - OTLP's name
         self, request: trace_service_pb2.ExportTraceServiceRequest, context: Any
     ) -> trace_service_pb2.ExportTraceServiceResponse:
         if self.refusing:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "closed")
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "closed")
         self.requests.append(request.SerializeToString())
         for group in request.resource_spans:
             resource = values(group.resource.attributes)
@@ -90,16 +91,18 @@ def values(attributes: Any) -> dict[str, Any]:
     return {attribute.key: _value(attribute.value) for attribute in attributes}
 
 
-@asynccontextmanager
-async def collecting() -> AsyncIterator[Collector]:
-    collector, server = Collector(), grpc.aio.server()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
-    collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    try:
-        yield collector
-    finally:
-        await server.stop(None)
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """In threads of its own, so that tests may wait for processes that send what they have left."""
+    with ThreadPoolExecutor(1) as threads:
+        collector, server = Collector(), grpc.server(threads)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+        collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        try:
+            yield collector
+        finally:
+            server.stop(None).wait()
 
 
 def _value(value: common_pb2.AnyValue) -> Any:
