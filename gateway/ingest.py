@@ -1,5 +1,6 @@
 """From an upload to the spool."""
 
+import asyncio
 from collections.abc import Callable
 
 from gateway.spool import Spool
@@ -7,9 +8,12 @@ from serving import tracing
 from serving.audio import Recording
 from serving.errors import InvalidAudio
 
+# Callers send dozens of messages a second; how far they have come is worth an event less often.
+_TELL_SECONDS = 1.0
+
 
 async def fill(spool: Spool, recording: Recording, tell: Callable[[float], None]) -> None:
-    """Decode the recording into the spool while it is uploaded; `tell` hears how many seconds there are.
+    """Decode the recording into the spool while it is uploaded; `tell` hears each second how much there is.
 
     Whatever goes wrong fails the spool's readers as well. Raises InvalidAudio and what the recording raises.
     """
@@ -24,8 +28,12 @@ async def fill(spool: Spool, recording: Recording, tell: Callable[[float], None]
 
 
 async def _copy(recording: Recording, spool: Spool, tell: Callable[[float], None]) -> None:
+    now = asyncio.get_running_loop().time
+    told = now()
     async for block in recording.blocks():
         await spool.write(block.tobytes())
-        tell(spool.seconds_written)
+        if now() - told >= _TELL_SECONDS:
+            told = now()
+            tell(spool.seconds_written)
     if not spool.seconds_written:
         raise InvalidAudio("the recording holds no sound; send at least one sample")
