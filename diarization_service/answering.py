@@ -56,6 +56,7 @@ def serve(
     answering = Answering(networks, make_recording, outbox)
     inbox.deliver(answering.receive)
     outbox.send(Kind.READY, message=description)
+    outbox.keep_alive()
     answering.run()
 
 

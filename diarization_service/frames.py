@@ -11,6 +11,7 @@ payload, a serialised protobuf message:
                       FAILED    google.rpc.Status
                       TIMES     Struct: `diarization_service.times.Times`, before the last RESPONSE
                       REPORT    Struct: `diarization_service.reports.Report`, of no recording
+                      ALIVE     nothing, of no recording: every second, whatever is computed
 
 Recordings are numbered by the service, and no number is used twice. Those in flight share the pipes: their frames come in
 any company, each one's own in order. Every recording is answered by a last RESPONSE with `completed`, or by FAILED; a
@@ -41,6 +42,7 @@ class Kind(enum.IntEnum):
     GRANT = 6
     REPORT = 7
     TIMES = 8
+    ALIVE = 9
 
 
 class Frame(NamedTuple):

@@ -3,13 +3,18 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO, NoReturn
 
 from google.protobuf.message import Message
 
 from diarization_service.frames import NO_RECORDING, Frame, Kind, encode, read_blocking
 from serving import logs
+
+# Often enough that many of them fit into what a service waits.
+_ALIVE_SECONDS = 1.0
 
 _log = logs.get_logger(__name__)
 
@@ -54,6 +59,17 @@ class Outbox:
         with self._writing:
             self._stream.write(frame)
             self._stream.flush()
+
+    def keep_alive(self) -> None:
+        """From now on says every second that the process runs, by which its service tells hard work from none."""
+        threading.Thread(target=self._tell_alive, name="alive", daemon=True).start()
+
+    def _tell_alive(self) -> None:
+        # The service may have gone; the inbox ends the process then.
+        with suppress(OSError):
+            while True:
+                time.sleep(_ALIVE_SECONDS)
+                self.send(Kind.ALIVE)
 
 
 def take_standard_output() -> BinaryIO:

@@ -65,6 +65,7 @@ class WorkerProcess:
         description: DescribeDiarizationResponse,
         *,
         cancel_grace_seconds: float,
+        silence_seconds: float,
         report: Callable[[Report], None],
     ) -> None:
         self.description = description
@@ -72,6 +73,7 @@ class WorkerProcess:
         self._stdin = stdin
         self._stdout = stdout
         self._cancel_grace_seconds = cancel_grace_seconds
+        self._silence_seconds = silence_seconds
         self._report = report
         self._numbers = count(1)
         self._exchanges: dict[int, WorkerExchange] = {}
@@ -85,14 +87,15 @@ class WorkerProcess:
         *command: str,
         environment: Mapping[str, str] | None = None,
         cancel_grace_seconds: float = 5.0,
+        silence_seconds: float = 60.0,
         report: Callable[[Report], None] = lambda _: None,
     ) -> "WorkerProcess":
         """Run `command` and wait until it is ready. Raises Unavailable where it ends before that.
 
-        The process is killed where it computes for a recording that was given up longer than the grace. `report` is
-        called with what it says of its work.
+        It is killed where it computes for longer than the grace for a recording that was given up, and where it says
+        nothing for `silence_seconds`: it was stopped, or hangs. `report` is called with what it says of its work.
         """
-        # In a session of its own, so that Ctrl-C in a terminal reaches the service alone: it drains, the worker works on.
+        # A session of its own: Ctrl-C in a terminal reaches the service alone, which drains while the worker works on.
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
@@ -102,13 +105,13 @@ class WorkerProcess:
         )
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the worker was started without pipes")
-        description = await _description(process, process.stdout)
         return cls(
             process,
             process.stdin,
             process.stdout,
-            description,
+            await _description(process, process.stdout),
             cancel_grace_seconds=cancel_grace_seconds,
+            silence_seconds=silence_seconds,
             report=report,
         )
 
@@ -153,8 +156,10 @@ class WorkerProcess:
         """Hands each frame to whom it is for, until the process has ended."""
         try:
             while True:
-                self._take(await frames.read(self._stdout))
-        except (asyncio.IncompleteReadError, ConnectionError):
+                async with asyncio.timeout(self._silence_seconds):
+                    frame = await frames.read(self._stdout)
+                self._take(frame)
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             pass
         finally:
             exit_code = await self._exit_code()

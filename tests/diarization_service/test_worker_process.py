@@ -14,8 +14,10 @@ import pytest_asyncio
 from google.rpc import code_pb2
 
 from benchmarks.deterministic.written import WrittenNetworks, conversation, spoken
+from diarization_service import frames
 from diarization_service.answering import most_held
 from diarization_service.exchange import Exchange
+from diarization_service.frames import Kind
 from diarization_service.process import WorkerLost, WorkerProcess
 from diarization_service.reports import CLUSTERING, SEGMENTATION, Report
 from diarization_service.turns import Known
@@ -34,6 +36,7 @@ SECOND = 2 * 16_000
 SERVICE = """
 import asyncio, sys
 from diarization_service.exchange import Exchange
+from diarization_service.frames import Kind
 from diarization_service.process import WorkerProcess
 from speech.diarization.v1.diarization_pb2 import DiarizationConfig
 
@@ -295,6 +298,25 @@ async def test_a_process_that_does_not_obey_is_killed_and_says_so_to_the_others(
             await worker.ended()
     assert not psutil.pid_exists(worker.pid)
     await worker.close()
+
+
+async def test_a_process_that_was_stopped_is_killed_and_its_recordings_are_said_to_be_lost() -> None:
+    worker = await WorkerProcess.start(*COMMAND, environment=ENVIRONMENT, silence_seconds=0.5)
+    os.kill(worker.pid, signal.SIGSTOP)
+    assert isinstance(await failure_of(worker, asking(Deed.BE_SLOW)), WorkerLost)
+    await worker.ended()
+    assert not worker.usable
+
+
+async def test_a_process_says_that_it_runs_also_while_it_has_nothing_to_do() -> None:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*COMMAND, env=ENVIRONMENT, stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        kinds = [(await frames.read(process.stdout)).kind for _ in range(3)]
+    process.kill()
+    await process.communicate()
+    assert kinds == [Kind.READY, Kind.ALIVE, Kind.ALIVE]
 
 
 async def test_a_worker_that_does_not_come_up_is_said_to_have_its_reason_in_the_log() -> None:
