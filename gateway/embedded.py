@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from gateway.config import ENV_PREFIX
 from gateway.supervisor import Launch, Services, Sink, running_services
 from serving.models.roles import ROLES
 from serving.models.store import ModelStore
@@ -40,15 +41,23 @@ async def embedded_services(
         asr, diarization = f"unix:{directory}/asr.sock", f"unix:{directory}/diarization.sock"
         front = gateway_address or f"unix:{directory}/gateway.sock"
         backends = ("--asr", asr, "--diarization", diarization)
+        health = _own_health(directory) if gateway_address else ()
         launches = (
             Launch("asr", "asr_service", ("--address", asr, *flags, *asr_flags)),
             Launch("diarization", "diarization_service", ("--address", diarization, *flags)),
-            Launch("gateway", "gateway", ("--address", front, *backends, *flags)),
+            Launch("gateway", "gateway", ("--address", front, *backends, *health, *flags)),
         )
         async with running_services(
             launches, directory=directory, sink=sink, grace_seconds=grace_seconds
         ) as services:
             yield services
+
+
+def _own_health(directory: Path) -> tuple[str, ...]:
+    """Flags by which the gateway can be seen to get ready although its address may speak TLS."""
+    if f"{ENV_PREFIX}HEALTH_ADDRESS" in os.environ:
+        return ()
+    return ("--health-address", f"unix:{directory}/health.sock")
 
 
 def missing_models(store: ModelStore, environment: Mapping[str, str]) -> list[str]:

@@ -150,7 +150,8 @@ class ServiceProcess:
     async def _become_ready(self) -> str:
         await self._output.announced.wait()
         address = self.announced["address"]
-        await _serving(address)
+        # Where there is one, this address speaks plain text, whatever the other one speaks.
+        await _serving(self.announced.get("health_address", address))
         return address
 
 

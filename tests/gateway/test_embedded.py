@@ -1,6 +1,8 @@
-"""Which models one command sees to before it starts the services."""
+"""What one command sees to before it starts the services, and how it knows that they serve."""
 
+import asyncio
 import os
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,31 @@ from asr_service.config import ENV_PREFIX as ASR_PREFIX
 from asr_service.config import AsrConfig
 from diarization_service.config import ENV_PREFIX as DIARIZATION_PREFIX
 from diarization_service.config import Config as DiarizationConfig
-from gateway.embedded import missing_models
+from gateway.client import CertificateFiles, TranscriptionClient
+from gateway.config import ENV_PREFIX
+from gateway.embedded import embedded_services, missing_models
 from serving.config import from_environment
 from serving.models import ModelStore
+from support.certificates import Authority
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Serves health and nothing else.
+BACKEND = """
+import sys
+from serving.config import ServerConfig, command
+from serving.server import run
+
+class Healthy:
+    names = ("speech.stand_in.v1.StandIn",)
+
+    def register(self, server): ...
+    async def start(self): ...
+    async def close(self): ...
+
+main = command(ServerConfig, lambda config: run(Healthy(), config), name="backend", help="", env_prefix="BACKEND_")
+sys.exit(main())
+"""
 
 DIARIZATION = ["pyannote-segmentation-3.0", "wespeaker-resnet34"]
 
@@ -54,3 +78,32 @@ def test_the_services_load_what_is_asked_for(
     loaded = {asr.model, "silero-vad", diarization.segmentation_model, diarization.embedding_model}
     assert loaded == set(chosen)
     assert set(missing_models(ModelStore(tmp_path), os.environ)) == loaded
+
+
+@pytest.fixture
+def quick_backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for the real ones in child processes."""
+    for name in ("asr_service", "diarization_service"):
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(BACKEND))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / "protos"))))
+
+
+@pytest.mark.usefixtures("quick_backends")
+@pytest.mark.parametrize("health", ["", "127.0.0.1:0"])
+async def test_a_gateway_that_speaks_tls_is_seen_to_serve(
+    health: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tls"
+    Authority().identity("gateway").write(folder)
+    monkeypatch.setenv(f"{ENV_PREFIX}TLS_CERTIFICATE", str(folder / "tls.crt"))
+    monkeypatch.setenv(f"{ENV_PREFIX}TLS_KEY", str(folder / "tls.key"))
+    monkeypatch.setenv(f"{ENV_PREFIX}BACKEND_CA", str(folder / "ca.crt"))
+    if health:
+        monkeypatch.setenv(f"{ENV_PREFIX}HEALTH_ADDRESS", health)
+    async with (
+        asyncio.timeout(120),
+        embedded_services(gateway_address="127.0.0.1:0", sink=lambda _: None, grace_seconds=5) as services,
+    ):
+        files = CertificateFiles(ca=folder / "ca.crt")
+        async with TranscriptionClient(services.addresses["gateway"], credentials=files) as client:
+            assert (await client.describe(timeout=20)).HasField("limits")
