@@ -23,7 +23,7 @@ def serve(config: GatewayConfig) -> int:
         access = access_interceptor(config, registry)
     except FileError as error:
         raise click.UsageError(str(error)) from error
-    return run(TranscriptionService(config), config, registry, [access])
+    return run(TranscriptionService(config, registry), config, registry, [access])
 
 
 main = command(

@@ -14,7 +14,7 @@ from gateway.inbox import Inbox
 from gateway.merge import TurnsPatch
 from gateway.outcomes import public_status
 from gateway.replicas import Replica, Replicas, StubT
-from gateway.reports import Completed, Ended, Fact, Models, Progress, Result, Retrying, Words
+from gateway.reports import Completed, Ended, Fact, Models, Progress, Result, Retrying, Stage, Words
 from gateway.retries import RetryPolicy, is_passing
 from gateway.silence import Silence
 from gateway.spool import Spool
@@ -39,6 +39,12 @@ _GATHER_SECONDS = 0.2
 _log = logs.get_logger(__name__)
 
 
+class CallEnded(Protocol):
+    """Hears of every call, with its code, and whether another is going to be made."""
+
+    def __call__(self, stage: Stage, code: int, *, again: bool) -> None: ...
+
+
 class Method(Protocol[RequestT, ResponseT]):
     """A stub's method for the stage."""
 
@@ -55,6 +61,7 @@ class CallOptions:
     deadline: float | None
     silence_seconds: float
     retries: RetryPolicy
+    call_ended: CallEnded
 
     def timeout(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - asyncio.get_running_loop().time())
@@ -111,11 +118,14 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
             reached = self._reached
             try:
                 with tracing.calling(self._dialect.method, attempt=attempt):
-                    return Ended(stage, attempt, await self._call_next(spool))
+                    completed = await self._call_next(spool)
+                self._options.call_ended(stage, code_pb2.OK, again=False)
+                return Ended(stage, attempt, completed)
             except CallFailed as failure:
                 status = failure.status
             in_vain = 1 if self._reached > reached else in_vain + 1
             wait = self._options.retries.wait_after(in_vain, status, self._replicas.full_for())
+            self._options.call_ended(stage, status.code, again=wait is not None)
             _log.warning(
                 "a call to a backend failed",
                 stage=self._dialect.name,

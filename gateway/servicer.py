@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 import grpc
+from prometheus_client import CollectorRegistry
 
 from gateway.access.account import current_account
 from gateway.access.claims import Claims
@@ -15,6 +17,7 @@ from gateway.dialects import DiarizationDialect, RecognitionDialect
 from gateway.fanout import CallOptions, StageRun
 from gateway.inbox import Inbox
 from gateway.merge import Merger
+from gateway.metrics import GatewayMetrics
 from gateway.session import Session
 from gateway.spool import Spool
 from gateway.transcript import Transcript
@@ -37,12 +40,14 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
     """Serves speech.gateway.v1 with the backends that the configuration names.
 
     It is healthy as long as it runs: whether backends are is their own health's business, and DescribeTranscription's.
+    Its metrics go to `registry`.
     """
 
     names = (gateway_pb2.DESCRIPTOR.services_by_name["Transcription"].full_name,)
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, registry: CollectorRegistry) -> None:
         self._config = config
+        self._metrics = GatewayMetrics(registry)
         self._backends: Backends | None = None
         self._claims = Claims()
 
@@ -121,16 +126,19 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         speaker_bounds(upload.config.speakers)
         directory = self._config.spool_directory
         inbox = Inbox(_INBOX_SIZE)
-        spool = Spool(self._config.spool_memory_bytes, directory)
-        try:
+        with (
+            closing(Spool(self._config.spool_memory_bytes, directory)) as spool,
+            self._metrics.recording(spool, context) as measured,
+        ):
             async with open_recording(
                 upload.config.audio_format,
-                upload.chunks(),
+                measured.chunks(upload.chunks()),
                 max_seconds=self._config.max_audio_seconds,
                 directory=directory,
             ) as recording:
                 merger = Merger(self._config.merging, final_only=wanted.final_only)
-                answer = Answer(merger, send, omit_progress=wanted.omit_progress)
+                watched = measured.watched(send, final_only=wanted.final_only)
+                answer = Answer(merger, watched, omit_progress=wanted.omit_progress)
                 await answer.start(upload.request_id, recording.info)
                 session = Session(
                     recording,
@@ -140,8 +148,6 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
                     count=current_account().meter(),
                 )
                 await session.run(self._stages(upload, context, inbox), answer)
-        finally:
-            spool.close()
 
     def _stages(
         self, upload: Upload[gateway_pb2.TranscriptionConfig], context: _Context, inbox: Inbox
@@ -152,6 +158,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
             deadline=_deadline(context),
             silence_seconds=self._config.silence_seconds,
             retries=self._config.retries,
+            call_ended=self._metrics.call_ended,
         )
         recognition = RecognitionDialect(upload.request_id, config.language)
         diarization = DiarizationDialect(

@@ -27,6 +27,9 @@ _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 1.0, 60.0
 # What clients are told of a service that does nothing.
 _IDLE = 0.01
 
+# The argument of the CancelledError by which a recording learns that its caller did not give it up.
+CUT = "cut"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -91,7 +94,7 @@ class AdmissionInterceptor(AroundCalls):
         """End the calls in flight with Draining, which tells their callers to go elsewhere."""
         self._cut = True
         for task in self._streams:
-            task.cancel()
+            task.cancel(CUT)
 
     async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:  # noqa: ARG002
         if method.startswith("/grpc."):

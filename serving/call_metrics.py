@@ -16,6 +16,7 @@ from google.rpc import code_pb2
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from serving.interceptors import AroundCalls, Call, Context, Handler
+from serving.metrics import exemplar
 from serving.status import members_of, to_status
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
@@ -78,7 +79,7 @@ class CallMetrics(AroundCalls):
             raise
         finally:
             self._handled.labels(*labels, code_pb2.Code.Name(code)).inc()
-            self._seconds.labels(*labels).observe(time.perf_counter() - started)
+            self._seconds.labels(*labels).observe(time.perf_counter() - started, exemplar())
 
 
 def code_of(error: BaseException, context: Context) -> code_pb2.Code:

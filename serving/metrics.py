@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from opentelemetry.trace import format_trace_id, get_current_span
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -22,6 +23,12 @@ def process_registry() -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
+
+
+def exemplar() -> dict[str, str] | None:
+    """What leads from an observation to the current trace, if that is recorded; told to who asks for OpenMetrics."""
+    span = get_current_span().get_span_context()
+    return {"trace_id": format_trace_id(span.trace_id)} if span.trace_flags.sampled else None
 
 
 @asynccontextmanager

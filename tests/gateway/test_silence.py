@@ -48,6 +48,7 @@ async def stage(asr: FakeRecognition) -> AsyncIterator[Stage]:
         deadline=None,
         silence_seconds=SILENCE_SECONDS,
         retries=RetryPolicy(attempts=2, backoff=0.01, max_backoff=10.0),
+        call_ended=lambda stage, code, again: None,
     )
     async with running(asr, asr.config) as server, grpc.aio.insecure_channel(server.address) as channel:
         await server.wait_serving()

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from gateway.client import Transcript, TranscriptionClient, configuration
 from gateway.config import GatewayConfig
 from gateway.servicer import TranscriptionService
@@ -163,4 +165,4 @@ def _gateway(folder: Path, authority: Authority, door: str, doors: dict[str, lis
     config = GatewayConfig(
         address=address, asr=(asr,), diarization=(diarization,), drain_seconds=_DRAIN_SECONDS
     )
-    return Replica(envoy, lambda: (TranscriptionService(config), config))
+    return Replica(envoy, lambda: (TranscriptionService(config, CollectorRegistry()), config))

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
+from gateway.access.setup import access_interceptor
 from gateway.client import Transcript, TranscriptionClient, configuration
 from gateway.config import GatewayConfig
 from gateway.servicer import TranscriptionService
@@ -25,6 +28,8 @@ class Deployment:
     address: str
     spool_directory: Path
     replicas: dict[FakeBackend, AsyncExitStack]
+    registry: CollectorRegistry
+    server: RunningServer
 
     async def transcript(self, seconds: float = 10.0, **wanted: Any) -> Transcript:
         transcript, _ = await self.events(seconds, **wanted)
@@ -71,10 +76,14 @@ async def deployed(
             "address": "127.0.0.1:0",
         }
         config = GatewayConfig(**(settings | changes))
-        server = await stack.enter_async_context(running(TranscriptionService(config), config))
+        registry = CollectorRegistry()
+        access = access_interceptor(config, registry)
+        server = await stack.enter_async_context(
+            running(TranscriptionService(config, registry), config, registry, [access])
+        )
         await server.wait_serving()
         client = await stack.enter_async_context(TranscriptionClient(server.address))
-        yield Deployment(client, server.address, spool_directory, replicas)
+        yield Deployment(client, server.address, spool_directory, replicas, registry, server)
         for replica in list(replicas):
             await replicas.pop(replica).aclose()
     assert not list(spool_directory.iterdir())
