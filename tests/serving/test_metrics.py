@@ -2,22 +2,28 @@
 
 import asyncio
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from serving.metrics import metrics_endpoint, process_registry
+from serving.metrics import exemplar, metrics_endpoint, process_registry
 from serving.server import running
 from support.fake_service import FakeService, limits
 from support.processes import free_address
 
+OPENMETRICS = {"Accept": "application/openmetrics-text"}
 
-async def scraped(address, path="/metrics"):
-    def fetch():
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
-            return answer.read().decode()
 
-    return await asyncio.to_thread(fetch)
+def fetched(address, headers):
+    request = urllib.request.Request(f"http://{address}/metrics", headers=headers)
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return answer.read().decode()
+
+
+async def scraped(address, **headers):
+    return await asyncio.to_thread(fetched, address, headers)
 
 
 async def test_a_server_tells_its_metrics_from_before_the_models_load_until_it_has_stopped():
@@ -45,6 +51,27 @@ async def test_what_is_counted_shows_at_the_next_scrape():
     async with metrics_endpoint("127.0.0.1:0", registry) as address:
         counter.inc(3)
         assert "duoscribe_things_total 3.0" in await scraped(address)
+
+
+async def test_a_scrape_is_answered_while_the_event_loop_is_held_up():
+    async with metrics_endpoint("127.0.0.1:0", process_registry()) as address:
+        with ThreadPoolExecutor(1) as elsewhere:
+            # Waits in the loop's own thread, which runs nothing else meanwhile.
+            assert "process_open_fds" in elsewhere.submit(fetched, address, {}).result(5)
+
+
+async def test_who_asks_for_openmetrics_is_led_to_a_trace_that_is_recorded():
+    registry = CollectorRegistry()
+    seconds = Histogram("duoscribe_seconds", "Seconds.", registry=registry)
+    with use_span(NonRecordingSpan(SpanContext(0xABC, 1, is_remote=True, trace_flags=TraceFlags(1)))):
+        seconds.observe(0.1, exemplar())
+    with use_span(NonRecordingSpan(SpanContext(0xDEF, 1, is_remote=True))):
+        seconds.observe(3, exemplar())
+    async with metrics_endpoint("127.0.0.1:0", registry) as address:
+        told = await scraped(address, **OPENMETRICS)
+        assert 'le="0.1"} 1.0 # {trace_id="00000000000000000000000000000abc"} 0.1' in told
+        assert "def" not in told
+        assert "trace_id" not in await scraped(address)
 
 
 async def test_the_named_port_is_used_and_free_again_afterwards():
