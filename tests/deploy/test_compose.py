@@ -74,7 +74,7 @@ def test_ports_are_published_to_this_machine_only(name):
 @each_service
 def test_images_of_others_are_pinned(name):
     if "build" not in SERVICES[name]:
-        assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
+        assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
 
 
 @each_service
