@@ -105,8 +105,9 @@ async def test_with_an_authority_for_callers_those_are_let_in_whom_it_knows(auth
         without_certificate,
         lambda authority: trusting(Authority().identity("caller"), authority),
         lambda authority: authority.identity("caller", ends_in=EXPIRED),
+        lambda authority: authority.identity("another service", only_serves=True),
     ],
-    ids=["without a certificate", "of another authority", "expired"],
+    ids=["without a certificate", "of another authority", "expired", "with a certificate for servers"],
 )
 async def test_with_an_authority_for_callers_all_others_get_no_connection(authority, folder, caller):
     async with opened(secured(folder, mutual=True)) as server:

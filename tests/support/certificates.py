@@ -10,7 +10,7 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIFE = dt.timedelta(hours=1)
 
@@ -52,7 +52,9 @@ class Authority:
         builder = _builder(self._name, self._name, self._key, _LIFE).add_extension(extension, critical=True)
         self.certificate = _pem(builder.sign(self._key, hashes.SHA256()))
 
-    def identity(self, path: str, *, name: str = "", ends_in: dt.timedelta = _LIFE) -> Identity:
+    def identity(
+        self, path: str, *, name: str = "", ends_in: dt.timedelta = _LIFE, only_serves: bool = False
+    ) -> Identity:
         """The peer spiffe://duoscribe/PATH, whom DNS knows by `name`; at this machine where it has none."""
         key = ec.generate_private_key(ec.SECP256R1())
         place = x509.DNSName(name) if name else x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))
@@ -60,6 +62,10 @@ class Authority:
             [x509.UniformResourceIdentifier(f"spiffe://duoscribe/{path}"), place]
         )
         builder = _builder(x509.Name([]), self._name, key, ends_in).add_extension(names, critical=True)
+        if only_serves:
+            builder = builder.add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=True
+            )
         certificate = builder.sign(self._key, hashes.SHA256())
         return Identity(_pem(certificate), _private_pem(key), self.certificate)
 
