@@ -1,10 +1,11 @@
 """The door: an upload's bytes in, blocks of mono 16 kHz samples out, while the upload is still running."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from serving import tracing
 from serving.audio import container, pcm
 from serving.audio.blocks import BlockWriter, check_length
 from serving.audio.clock import Clock
@@ -65,20 +66,27 @@ async def open_recording(
         decode = partial(_decode_raw, layout)
     thread = DecodingThread(decode, chunks, max_seconds=max_seconds)
     try:
-        yield Recording(await _info(thread), _blocks(thread))
+        async with aclosing(_decoded(thread)) as decoded:
+            yield Recording(await _info(decoded), _blocks(decoded))
     finally:
         await thread.close()
 
 
-async def _info(thread: DecodingThread) -> audio_pb2.RecordingInfo:
-    info = await thread.take()
+async def _decoded(thread: DecodingThread) -> AsyncGenerator[audio_pb2.RecordingInfo | Samples]:
+    with tracing.stage("decode"):
+        while (piece := await thread.take()) is not None:
+            yield piece
+
+
+async def _info(decoded: AsyncIterator[audio_pb2.RecordingInfo | Samples]) -> audio_pb2.RecordingInfo:
+    info = await anext(decoded, None)
     if not isinstance(info, audio_pb2.RecordingInfo):
         raise TypeError("the decoder wrote sound before it said what it is")
     return info
 
 
-async def _blocks(thread: DecodingThread) -> AsyncIterator[Samples]:
-    while (block := await thread.take()) is not None:
+async def _blocks(decoded: AsyncIterator[audio_pb2.RecordingInfo | Samples]) -> AsyncIterator[Samples]:
+    async for block in decoded:
         if not isinstance(block, audio_pb2.RecordingInfo):
             yield block
 

@@ -114,7 +114,7 @@ def test_stages_are_where_they_belong(traced: Traced) -> None:
         (DIARIZATION, name): {} for name in ("upload", "segmentation", "embedding", "clustering")
     }
     assert tree(traced.call) == {
-        **{(GATEWAY, name): {} for name in ("upload", "spool", "merge")},
+        **{(GATEWAY, name): {} for name in ("upload", "decode", "spool", "merge")},
         (GATEWAY, RECOGNIZE): {(ASR, RECOGNIZE): recognition},
         (GATEWAY, DIARIZE): {(DIARIZATION, DIARIZE): diarization},
     }
