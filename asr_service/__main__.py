@@ -9,6 +9,7 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"the package {error.name} is missing: pip install 'duoscribe[asr]'")
 from serving.config import command
+from serving.gpus import load_nvml, tell_gpus
 from serving.metrics import process_registry
 from serving.models.store import ModelStore
 from serving.server import run
@@ -16,6 +17,7 @@ from serving.server import run
 
 def serve(config: AsrConfig) -> int:
     registry = process_registry()
+    tell_gpus(registry, load_nvml())
     service = RecognitionService(config, lambda: load_models(config, ModelStore()), registry)
     return run(service, config, registry, line=service.line)
 

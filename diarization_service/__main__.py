@@ -3,6 +3,7 @@
 from diarization_service.config import ENV_PREFIX, Config
 from diarization_service.service import DiarizationService
 from serving.config import command
+from serving.gpus import load_nvml, tell_gpus
 from serving.metrics import process_registry
 from serving.models import ModelStore
 from serving.server import run
@@ -10,6 +11,7 @@ from serving.server import run
 
 def serve(config: Config) -> int:
     registry = process_registry()
+    tell_gpus(registry, load_nvml())
     service = DiarizationService.of(config, ModelStore(), registry)
     return run(service, config, registry, line=service.line)
 

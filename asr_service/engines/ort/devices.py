@@ -1,7 +1,7 @@
 """What this machine has, as far as running a model goes: GPUs, the libraries they need, ONNX Runtime itself."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from asr_service.engines.ort.libraries import (
     why_missing,
 )
 from asr_service.engines.ort.settings import Provider
+from serving.gpus import handles, load_nvml
 
 # The distributions that bring the module onnxruntime.
 PACKAGES = ("onnxruntime", "onnxruntime-gpu")
@@ -63,7 +64,7 @@ class Installation:
 def look() -> Installation:
     """Asks this machine. Also loads libraries that came as packages, so that sessions find them."""
     onnxruntime = _module("onnxruntime")
-    gpus, without_gpu = find_gpus(_module("pynvml"), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    gpus, without_gpu = find_gpus(load_nvml(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     found = Installation(
         onnxruntime=getattr(onnxruntime, "__version__", ""),
         providers=onnxruntime.get_available_providers() if onnxruntime else (),
@@ -99,28 +100,12 @@ def find_gpus(nvml: Any, visible: str | None) -> tuple[tuple[Gpu, ...], str]:
     try:
         nvml.nvmlInit()
         driver = _text(nvml.nvmlSystemGetDriverVersion())
-        gpus = tuple(
-            _gpu(nvml, index, handle, driver) for index, handle in enumerate(_handles(nvml, visible))
-        )
+        gpus = tuple(_gpu(nvml, index, handle, driver) for index, handle in enumerate(handles(nvml, visible)))
     except nvml.NVMLError as error:
         return (), f"no GPU: NVIDIA's driver says {error}"
     if gpus:
         return gpus, ""
     return (), "no GPU" if visible is None else f"no GPU: CUDA_VISIBLE_DEVICES is {visible!r}"
-
-
-def _handles(nvml: Any, visible: str | None) -> Iterator[Any]:
-    """As CUDA reads its variable: numbers or identifiers, up to the first that is neither."""
-    if visible is None:
-        yield from map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
-        return
-    for name in (part.strip() for part in visible.split(",")):
-        if name.isdigit() and int(name) < nvml.nvmlDeviceGetCount():
-            yield nvml.nvmlDeviceGetHandleByIndex(int(name))
-        elif name.startswith(("GPU-", "MIG-")):
-            yield nvml.nvmlDeviceGetHandleByUUID(name)
-        else:
-            return
 
 
 def _gpu(nvml: Any, index: int, handle: Any, driver: str) -> Gpu:
