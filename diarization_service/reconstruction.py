@@ -45,11 +45,12 @@ class NamedWindows:
         windows = self.grid.windows(start, stop, len(self.names))
         firsts = self.grid.first_frames(windows).tolist()
         voices = self.activity(windows).transpose(0, 2, 1).copy()
-        for first, heard, names in zip(firsts, voices, self.names[windows.start : windows.stop], strict=True):
+        all_names = self.names[windows.start : windows.stop].tolist()
+        for first, heard, names in zip(firsts, voices, all_names, strict=True):
             low, high = max(first, start), min(first + heard.shape[1], stop)
-            for name in set(names.tolist()) - {NOBODY}:
-                voice = heard[names == name, low - first : high - first]
-                found[name, low - start : high - start] += voice.max(axis=0)
+            for name in set(names) - {NOBODY}:
+                voice = _voice(heard, [own == name for own in names])
+                found[name, low - start : high - start] += voice[low - first : high - first]
         return np.ascontiguousarray(found.T)
 
     def coverage(self, start: int, stop: int) -> Integers:
@@ -91,6 +92,12 @@ def speaking(votes: Floats, counts: Counts) -> Bools:
     found = np.zeros(votes.shape, np.bool_)
     np.put_along_axis(found, order, np.arange(votes.shape[1]) < counts[:, None], axis=1)
     return found
+
+
+def _voice(heard: Activity, own: list[bool]) -> Activity:
+    """Where any of one person's own local speakers is active, shape (frames,), of (speakers, frames)."""
+    voice: Activity = heard[own.index(True)] if own.count(True) == 1 else heard[own].max(axis=0)
+    return voice
 
 
 class _Runs:
