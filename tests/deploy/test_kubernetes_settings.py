@@ -16,8 +16,10 @@ from diarization_service.metrics import DiarizationMetrics
 from gateway.cli import main
 from gateway.config import ENV_PREFIX as GATEWAY_PREFIX
 from gateway.config import GatewayConfig
+from serving.admission import AdmissionInterceptor
 from serving.config import ServerConfig, command, from_environment
 from serving.health import SERVICE_NAME
+from serving.load_metrics import export_load
 from serving.models.roles import EMBEDDING, RECOGNITION, SEGMENTATION, VOICE_ACTIVITY
 from serving.models.store import ModelStore
 from speech.asr.v1 import asr_pb2
@@ -185,12 +187,15 @@ def test_every_metric_that_is_named_exists(manifests: Manifests):
     assert named <= metrics()
 
 
-@pytest.mark.parametrize("overlay", ["overlays/hpa", "overlays/keda"])
-def test_backends_are_scaled_by_metrics_of_their_own(overlay: str):
-    kind = "HorizontalPodAutoscaler" if overlay.endswith("hpa") else "ScaledObject"
-    for service in ("asr", "diarization"):
-        text = " ".join(walk(of_kind(rendered(overlay), kind)[service]))
-        assert f"duoscribe_{service}_" in text
+def test_services_are_scaled_by_how_much_of_what_they_take_is_taken():
+    scaled = of_kind(rendered("overlays/hpa"), "HorizontalPodAutoscaler")
+    for service in SERVICES:
+        metric = scaled[service]["spec"]["metrics"][-1]
+        assert metric["pods"]["metric"]["name"] == "duoscribe_load_ratio"
+    scaled = of_kind(rendered("overlays/keda"), "ScaledObject")
+    for service in SERVICES:
+        query = scaled[service]["spec"]["triggers"][-1]["metadata"]["query"]
+        assert query == f'sum(duoscribe_load_ratio{{namespace="duoscribe", pod=~"{service}-.+"}})'
 
 
 def test_routes_lead_to_calls_that_exist():
@@ -264,6 +269,7 @@ def metrics() -> set[str]:
     registry = CollectorRegistry()
     AsrMetrics(registry)
     DiarizationMetrics(registry)
+    export_load(AdmissionInterceptor(max_streams=1), registry)
     families = list(registry.collect())
     samples = {sample.name for family in families for sample in family.samples}
     return {family.name for family in families} | samples
