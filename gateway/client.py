@@ -22,7 +22,7 @@ from serving.calls import response, responses
 from serving.certificates import CertificateFiles
 from serving.status import from_rpc_error
 from serving.times import seconds
-from serving.tracing import propagated
+from serving.tracing.calls import propagated
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc

@@ -21,6 +21,7 @@ from gateway.spool import Spool
 from serving import logs, tracing
 from serving.calls import responses
 from serving.status import from_rpc_error, most_telling
+from serving.tracing.calls import calling, propagated
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -117,7 +118,7 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
         while True:
             reached = self._reached
             try:
-                with tracing.calling(self._dialect.method, attempt=attempt):
+                with calling(self._dialect.method, attempt=attempt):
                     completed = await self._call_next(spool)
                 self._options.call_ended(stage, code_pb2.OK, again=False)
                 return Ended(stage, attempt, completed)
@@ -161,7 +162,7 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
 
     async def _call(self, method: Method[RequestT, ResponseT], spool: Spool) -> Completed:
         """One call, from the start of the recording to the end of the answer. Raises CallFailed."""
-        metadata = (*self._options.metadata(), *tracing.propagated())
+        metadata = (*self._options.metadata(), *propagated())
         call = method(timeout=self._options.timeout(), metadata=metadata)
         try:
             async with asyncio.timeout(None) as clock, asyncio.TaskGroup() as tasks:

@@ -29,7 +29,8 @@ from serving.load_metrics import export_load
 from serving.loop_lag import loop_lag_told
 from serving.metrics import metrics_endpoint, process_registry
 from serving.tls import server_credentials
-from serving.tracing import TracingInterceptor, tracing_to
+from serving.tracing.calls import TracingInterceptor
+from serving.tracing.export import tracing_to
 
 # Last statuses reach the wire after their handlers have returned. Open health watches get the same.
 _STOP_GRACE_SECONDS = 0.5

@@ -25,7 +25,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from serving.call_metrics import code_of
 from serving.interceptors import AroundCalls, Call, Context
-from serving.status import to_status
+from serving.status import most_telling, to_status
 from serving.tracing.stages import Value, current_tracer, failed, named
 
 _W3C = TraceContextTextMapPropagator()
@@ -60,7 +60,7 @@ class TracingInterceptor(AroundCalls):
         except BaseException as error:
             code = code_of(error, context)
             if code in _SERVERS_FAULTS:
-                failed(span, error)
+                failed(span, most_telling(error))
             raise
         finally:
             _set_code(span, code)

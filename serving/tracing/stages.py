@@ -16,7 +16,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from serving.status import most_telling, to_status
+from serving.errors import DuoscribeError
 from speech.audio.v1.audio_pb2 import ModelInfo
 
 Value = str | bool | int | float | Sequence[str]
@@ -77,8 +77,9 @@ def model_names(models: Iterable[ModelInfo]) -> list[str]:
 
 def failed(span: Span, error: BaseException) -> None:
     """Tells what callers may read of an error: messages and tracebacks of bugs may hold anything."""
-    span.set_attribute("error.type", type(most_telling(error)).__name__)
-    span.set_status(Status(StatusCode.ERROR, to_status(error).message))
+    told = error.message if isinstance(error, DuoscribeError) else "internal error"
+    span.set_attribute("error.type", type(error).__name__)
+    span.set_status(Status(StatusCode.ERROR, told))
 
 
 def named(attributes: Mapping[str, Value]) -> dict[str, Value]:

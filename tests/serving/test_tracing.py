@@ -11,6 +11,7 @@ from opentelemetry.trace import NonRecordingSpan, get_current_span
 
 from serving import errors, logs, tracing
 from serving.config import ServerConfig
+from serving.tracing.calls import calling, propagated
 from support.fake_service import FakeService, audio, config, end, limits, opened, status_of
 from support.traces import collecting
 
@@ -188,8 +189,8 @@ async def test_without_an_endpoint_nothing_is_recorded_and_the_callers_trace_is_
     seen = {}
 
     async def read(upload):
-        with tracing.calling("x.Y/Z", attempt=1) as call, tracing.stage("listen") as stage:
-            seen.update(call=call, stage=stage, metadata=tracing.propagated())
+        with calling("x.Y/Z", attempt=1) as call, tracing.stage("listen") as stage:
+            seen.update(call=call, stage=stage, metadata=propagated())
         return 0
 
     async with opened(FakeService(limits(), read=read)) as door:
@@ -205,7 +206,7 @@ async def test_what_is_no_traceparent_is_left_out(traceparent):
     seen = []
 
     async def read(upload):
-        seen.extend(tracing.propagated())
+        seen.extend(propagated())
         return 0
 
     async with opened(FakeService(limits(), read=read)) as door:
@@ -305,4 +306,4 @@ def test_outside_of_calls_there_is_no_trace():
     assert not get_current_span().get_span_context().is_valid
     with tracing.stage("listen") as span:
         assert not span.is_recording()
-    assert tracing.propagated() == ()
+    assert propagated() == ()
