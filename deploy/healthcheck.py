@@ -1,6 +1,7 @@
 """Exit code 0 where a service on this machine says that it is SERVING: `python healthcheck.py HOST:PORT`.
 
-For images, whose slim base has no gRPC probe. Kubernetes asks for itself.
+For images, whose slim base has no gRPC probe. Kubernetes asks for itself. The address has to speak plain text, as that of
+--health-address always does: one that speaks TLS might want a certificate.
 """
 
 import sys

@@ -144,7 +144,7 @@ def test_services_are_told_only_what_they_understand(target):
 
 
 @services
-def test_ports_are_those_that_the_service_listens_at_and_is_asked_at(target):
+def test_ports_are_those_that_the_service_listens_at(target):
     environment = IMAGES.environment(target)
     prefix = f"DUOSCRIBE_{SERVICES[target].upper()}_"
     hosts, ports = zip(
@@ -152,7 +152,13 @@ def test_ports_are_those_that_the_service_listens_at_and_is_asked_at(target):
     )
     assert set(hosts) == {"0.0.0.0"}
     assert IMAGES.last(target, "EXPOSE").split() == list(ports)
-    assert f'CMD ["python", "/opt/duoscribe/healthcheck.py", "127.0.0.1:{ports[0]}"]' in IMAGES.last(
+
+
+@services
+def test_health_is_asked_for_in_plain_text_within_the_container(target):
+    address = IMAGES.environment(target)[f"DUOSCRIBE_{SERVICES[target].upper()}_HEALTH_ADDRESS"]
+    assert address.startswith("127.0.0.1:")
+    assert f'CMD ["python", "/opt/duoscribe/healthcheck.py", "{address}"]' in IMAGES.last(
         target, "HEALTHCHECK"
     )
 

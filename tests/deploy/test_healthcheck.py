@@ -6,6 +6,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 from serving.server import running
+from support.certificates import Authority
 from support.fake_service import FakeService, limits
 from support.processes import free_address
 
@@ -26,6 +27,17 @@ async def test_a_service_is_healthy_once_its_models_are_loaded():
         gate.set()
         await server.wait_serving()
         assert await health(server.address) == (0, "SERVING\n")
+
+
+async def test_a_service_that_speaks_tls_is_asked_at_its_address_for_health(tmp_path):
+    Authority().identity("server").write(tmp_path)
+    files = {"tls_certificate": tmp_path / "tls.crt", "tls_key": tmp_path / "tls.key"}
+    service = FakeService(limits(health_address="127.0.0.1:0", **files))
+    async with running(service, service.config) as server:
+        await server.wait_serving()
+        assert await health(server.addresses.health_address) == (0, "SERVING\n")
+        code, said = await health(server.address)
+    assert (code, said.startswith("UNAVAILABLE: ")) == (1, True)
 
 
 async def test_where_nobody_listens_nobody_is_healthy():

@@ -171,7 +171,7 @@ def test_services_lead_to_named_ports(manifests: Manifests):
         (port,) = service["spec"]["ports"]
         numbers = _ports(found[name])
         assert numbers[port["targetPort"]] == port["port"]
-        assert numbers.keys() == {"grpc", "metrics"}
+        assert {"grpc", "metrics"} <= numbers.keys() <= {"grpc", "metrics", "health"}
 
 
 def test_updates_and_evictions_leave_a_replica(manifests: Manifests):

@@ -27,8 +27,9 @@ from support.manifests import (
 # preStop's sleep is on by default since 1.30.
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
 
-# Kinds that a cluster learns from Istio, Linkerd, the Gateway API and KEDA; their schemas are not at hand here.
+# Kinds that a cluster learns from cert-manager, Istio, Linkerd, the Gateway API and KEDA; their schemas are not at hand here.
 FOREIGN = {
+    "cert-manager.io/v1",
     "gateway.networking.k8s.io/v1",
     "keda.sh/v1alpha1",
     "networking.istio.io/v1",

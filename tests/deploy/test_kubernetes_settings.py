@@ -162,9 +162,15 @@ def test_on_gpus_engines_are_built_from_the_pulled_model_before_the_service_need
         assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
 
 
-def test_probes_ask_for_the_health_of_the_service_itself(manifests: Manifests, service: str):
+def test_probes_ask_for_the_health_of_the_service_itself_in_plain_text(
+    manifests: Manifests, service: str, monkeypatch: pytest.MonkeyPatch
+):
+    config = configuration(manifests, service, monkeypatch)
     container = service_container(pods(manifests)[service])
-    (port,) = (one["containerPort"] for one in container["ports"] if one["name"] == "grpc")
+    assert config.tls_certificate is None or config.health_address is not None
+    host, _, digits = (config.health_address or config.address).rpartition(":")
+    assert host == "0.0.0.0"
+    port = int(digits)
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["grpc"] == {"port": port, "service": CALLS[service]}
 
