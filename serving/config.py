@@ -71,6 +71,12 @@ class ServerConfig:
     max_idle_seconds: float = option(
         60.0, "How long to wait for a caller's next message before its call is ended, in seconds.", min=0.01
     )
+    keepalive_seconds: float = option(
+        60.0,
+        "After how long without a word a caller's connection is asked whether anybody is there, in seconds. Who does not "
+        "answer within a third of that has gone, and its recordings are given up.",
+        min=1,
+    )
     drain_seconds: float = option(
         30.0, "How long recordings in flight may go on after SIGTERM, in seconds.", min=0
     )

@@ -15,10 +15,6 @@ from serving.keepalive import keepalive_options
 # Callers may ping every 20 s to keep a connection alive through middleboxes; clocks and queues take their share of it.
 _MIN_PING_INTERVAL_MS = 15_000
 
-# A caller whose machine vanished is noticed after these two, and its place is free again.
-_KEEPALIVE_INTERVAL_MS = 60_000
-_KEEPALIVE_TIMEOUT_MS = 20_000
-
 # Messages up to this many times the limit arrive, to be refused with a message that says so; the transport cuts larger ones.
 _TRANSPORT_HEADROOM = 4
 
@@ -41,12 +37,14 @@ class Addresses:
 
 def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     """What the C core is told."""
+    # A caller whose machine vanished is noticed after this and a third of it, and its place is free again.
+    keepalive_ms = round(config.keepalive_seconds * 1000)
     options = [
         ("grpc.max_receive_message_length", _TRANSPORT_HEADROOM * config.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
         ("grpc.keepalive_permit_without_calls", 1),
-        *keepalive_options(interval_ms=_KEEPALIVE_INTERVAL_MS, timeout_ms=_KEEPALIVE_TIMEOUT_MS),
+        *keepalive_options(interval_ms=keepalive_ms, timeout_ms=keepalive_ms // 3),
         # Two servers on one port would share its callers at random; the second shall fail to start instead.
         ("grpc.so_reuseport", 0),
     ]

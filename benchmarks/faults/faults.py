@@ -5,7 +5,8 @@ import math
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from benchmarks.faults.replicas import Deployment, Replica
@@ -46,19 +47,18 @@ async def kill_both_replicas(deployment: Deployment, chance: random.Random) -> N
 
 async def kill_worker(deployment: Deployment, chance: random.Random) -> None:
     """The process that computes dies under a diarization service, which starts another."""
-    replica = _one_of(deployment, deployment.diarization, chance)
-    os.kill(replica.computing_pid, signal.SIGKILL)
+    for worker in _one_of(deployment, deployment.diarization, chance).workers:
+        worker.kill()
 
 
 async def hang_backend(deployment: Deployment, chance: random.Random) -> None:
-    await _hang(_one_of(deployment, deployment.backends, chance))
+    async with hung(_one_of(deployment, deployment.backends, chance)):
+        await asyncio.sleep(HANG_SECONDS)
 
 
 async def slow_network(deployment: Deployment, chance: random.Random) -> None:
-    replica = _one_of(deployment, deployment.backends, chance)
-    replica.proxy.delay_seconds = _SLOW_DELAY_SECONDS
-    await asyncio.sleep(_SLOW_SECONDS)
-    replica.proxy.heal()
+    async with slowed(_one_of(deployment, deployment.backends, chance)):
+        await asyncio.sleep(_SLOW_SECONDS)
 
 
 async def cut_network(deployment: Deployment, chance: random.Random) -> None:
@@ -71,10 +71,8 @@ async def cut_network(deployment: Deployment, chance: random.Random) -> None:
 
 async def swallow_packets(deployment: Deployment, chance: random.Random) -> None:
     """Between gateways and a backend: nothing arrives, and nobody is told."""
-    replica = _one_of(deployment, deployment.backends, chance)
-    replica.proxy.swallow()
-    await asyncio.sleep(HANG_SECONDS)
-    replica.proxy.heal()
+    async with swallowed(_one_of(deployment, deployment.backends, chance)):
+        await asyncio.sleep(HANG_SECONDS)
 
 
 async def replace_backend(deployment: Deployment, chance: random.Random) -> None:
@@ -137,10 +135,30 @@ async def _kill(replica: Replica) -> None:
     await replica.start()
 
 
-async def _hang(replica: Replica) -> None:
+@asynccontextmanager
+async def hung(replica: Replica) -> AsyncIterator[None]:
+    """Its process is stopped meanwhile, and goes on then."""
     pid = replica.pid
     os.kill(pid, signal.SIGSTOP)
     try:
-        await asyncio.sleep(HANG_SECONDS)
+        yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def swallowed(replica: Replica) -> AsyncIterator[None]:
+    replica.proxy.swallow()
+    try:
+        yield
+    finally:
+        replica.proxy.heal()
+
+
+@asynccontextmanager
+async def slowed(replica: Replica) -> AsyncIterator[None]:
+    replica.proxy.delay_seconds = _SLOW_DELAY_SECONDS
+    try:
+        yield
+    finally:
+        replica.proxy.heal()

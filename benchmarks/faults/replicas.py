@@ -56,10 +56,9 @@ class Replica:
         return self._process.pid
 
     @property
-    def computing_pid(self) -> int:
-        """Of the process that computes for it: a diarization service's worker, or itself."""
-        children = psutil.Process(self.pid).children()
-        return children[0].pid if children else self.pid
+    def workers(self) -> list[psutil.Process]:
+        """What computes for a diarization service, unless it is being replaced."""
+        return psutil.Process(self.pid).children()
 
     async def streams(self) -> int:
         """Recordings in flight, by its own account."""

@@ -17,7 +17,7 @@ from gateway.client import TranscriptionError
 # No upload takes so long, however often it is replayed.
 _HUNG_SECONDS = 180.0
 # Until everybody has let go of what they kept of a recording.
-_LOOKS, _LOOK_SECONDS = 100, 0.2
+_LETTING_GO_SECONDS = 20.0
 
 
 @dataclass
@@ -91,13 +91,16 @@ class Round:
         self._tell(found)
 
     async def _left_behind(self) -> int:
-        kept = await left_behind(self._deployment)
-        for _ in range(_LOOKS):
-            if not kept:
-                break
-            await asyncio.sleep(_LOOK_SECONDS)
-            kept = await left_behind(self._deployment)
-        return kept
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LETTING_GO_SECONDS):
+                await until_idle(self._deployment)
+        return await left_behind(self._deployment)
+
+
+async def until_idle(deployment: Deployment) -> None:
+    """Until nobody works on a recording, or keeps one."""
+    while await left_behind(deployment):  # noqa: ASYNC110 - other processes, which announce nothing
+        await asyncio.sleep(0.05)
 
 
 async def left_behind(deployment: Deployment) -> int:

@@ -1,11 +1,17 @@
-"""The three services with real models, each in a process of its own; started once for all tests here."""
+"""The three services in processes of their own, with real models or deterministic engines; started once for all tests here."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 import pytest
+import pytest_asyncio
 
+from benchmarks.faults import replicas as faults
+from benchmarks.faults.rounds import until_idle
+from benchmarks.faults.verdicts import Reference
 from gateway.client import TranscriptionClient
+from support import endings
 from support.deployment import Deployment
 from support.processes import ServiceProcess
 from support.transcripts import Caller
@@ -44,3 +50,26 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 async def caller(deployment: Deployment) -> AsyncIterator[Caller]:
     async with TranscriptionClient(deployment.gateway.address) as client:
         yield Caller(client)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def replicas(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[faults.Deployment]:
+    """Two of each service, with deterministic engines and proxies between them."""
+    flags = {"gateway": ("--silence-seconds=3", "--keepalive-seconds=1.5", "--attempts=4")}
+    async with faults.deployed(tmp_path_factory.mktemp("replicas"), "deterministic", flags) as deployment:
+        yield deployment
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def undisturbed(replicas: faults.Deployment) -> Reference:
+    """What becomes of the recording where nothing goes wrong."""
+    return Reference.of(await endings.Caller(replicas).whole())
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def replicated(replicas: faults.Deployment) -> AsyncIterator[faults.Deployment]:
+    """Healed after the test; fails where anybody still works on a recording then."""
+    yield replicas
+    replicas.heal()
+    async with asyncio.timeout(15):
+        await until_idle(replicas)

@@ -1,0 +1,43 @@
+"""Gateways that end under their callers."""
+
+import os
+import signal
+
+import pytest
+from grpc import StatusCode
+
+from benchmarks.faults.replicas import Deployment
+from benchmarks.faults.verdicts import Reference
+from gateway.client import TranscriptionError
+from support.endings import Caller, check_whole, in_the_middle
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_gateway_that_drains_finishes_what_it_began(
+    replicated: Deployment, undisturbed: Reference
+) -> None:
+    caller, gateway = Caller(replicated), replicated.gateways[0]
+    async with in_the_middle(caller) as transcribing:
+        os.kill(gateway.pid, signal.SIGTERM)
+        with pytest.raises(TranscriptionError) as refused:
+            await Caller(replicated).whole()
+        check_whole(await Caller(replicated, gateway=1).whole(), undisturbed)
+        caller.goes_on.set()
+        check_whole(await transcribing, undisturbed)
+    await gateway.stop()
+    await gateway.start()
+    assert refused.value.code == StatusCode.UNAVAILABLE
+
+
+async def test_a_gateway_that_is_killed_takes_its_calls_along_and_leaves_nothing(
+    replicated: Deployment, undisturbed: Reference
+) -> None:
+    async with in_the_middle(Caller(replicated)) as transcribing:
+        await replicated.gateways[0].kill()
+        with pytest.raises(TranscriptionError) as caught:
+            await transcribing
+    assert caught.value.code == StatusCode.UNAVAILABLE
+    check_whole(await Caller(replicated, gateway=1).whole(), undisturbed)
+    assert not os.listdir(replicated.spool)  # noqa: PTH208
+    await replicated.gateways[0].start()
