@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import promql_parser
@@ -13,6 +14,8 @@ from promql_parser import VectorSelector
 
 from asr_service.metrics import AsrMetrics
 from diarization_service.metrics import DiarizationMetrics
+from serving.admission import AdmissionInterceptor
+from serving.load_metrics import export_load
 from serving.metrics import process_registry
 from tools.dockerfile import DOCKERFILE, read
 
@@ -42,7 +45,12 @@ SUFFIXES = {
 def told() -> dict[str, set[str]]:
     """Labels by name of every series that one of the services tells."""
     series = {"up": set(ADDED_LABELS)}
-    for registry in (process_registry(), registry_of(AsrMetrics), registry_of(DiarizationMetrics)):
+    for registry in (
+        process_registry(),
+        registry_of(AsrMetrics),
+        registry_of(DiarizationMetrics),
+        registry_of(partial(export_load, AdmissionInterceptor(max_streams=1))),
+    ):
         names = {id(collector): collector for collector in registry._collector_to_names}
         for collector in names.values():
             for family in collector.collect():

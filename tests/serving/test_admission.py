@@ -5,10 +5,12 @@ import itertools
 
 import pytest
 from google.rpc import code_pb2, error_details_pb2
+from prometheus_client import CollectorRegistry
 
 from serving import errors
 from serving.admission import AdmissionInterceptor, Line
 from serving.load import Rates
+from serving.load_metrics import export_load
 from support.fake_service import status_of
 from support.handlers import UPLOADS, call, quiet, raising, served
 
@@ -150,3 +152,20 @@ async def test_the_load_is_that_of_the_scarcer_of_places_and_time():
         await admission.wait_empty()
     assert admission.load().ended_per_second == pytest.approx(3 / 60)
     assert admission.load().failed_per_second == 0.0
+
+
+async def test_what_a_service_is_scaled_by_is_told():
+    registry, room = CollectorRegistry(), Room()
+    admission = AdmissionInterceptor(2, line_of(9.0))
+    export_load(admission, registry)
+    admission.open()
+    async with served(room.work, admission) as channel:
+        inside = asyncio.create_task(call(channel, "StreamStream"))
+        await room.entered.acquire()
+        told = {
+            name: registry.get_sample_value(f"duoscribe_{name}")
+            for name in ("streams", "wait_seconds", "load_ratio")
+        }
+        room.release.set()
+        await inside
+    assert told == {"streams": 1.0, "wait_seconds": 9.0, "load_ratio": 0.5}
