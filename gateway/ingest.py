@@ -23,7 +23,7 @@ async def fill(spool: Spool, recording: Recording, tell: Callable[[float], None]
         except Exception as error:
             spool.fail(error)
             raise
-        tracing.describe(span, audio_seconds=spool.seconds_written)
+        tracing.describe(span, audio_seconds=spool.seconds_written, bytes_on_disk=spool.bytes_on_disk)
     spool.finish()
 
 

@@ -30,10 +30,6 @@ class Dialect(Protocol[RequestT_co, ResponseT_contra]):
     def method(self) -> str:
         """The contract's call, "package.Service/Method"."""
 
-    @property
-    def method(self) -> str:
-        """The contract's call, "package.Service/Method"."""
-
     def config(self) -> RequestT_co: ...
 
     def audio(self, pcm: bytes) -> RequestT_co: ...

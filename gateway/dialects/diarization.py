@@ -21,7 +21,6 @@ class DiarizationDialect:
     stage: Stage = gateway_pb2.STAGE_DIARIZATION
     name = "speaker diarization"
     method = "speech.diarization.v1.SpeakerDiarization/Diarize"
-    method = "speech.diarization.v1.SpeakerDiarization/Diarize"
 
     def __init__(
         self, request_id: str, speakers: diarization_pb2.SpeakerHints, *, embeddings: bool = False

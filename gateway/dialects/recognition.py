@@ -21,7 +21,6 @@ class RecognitionDialect:
     stage: Stage = gateway_pb2.STAGE_ASR
     name = "speech recognition"
     method = "speech.asr.v1.SpeechRecognition/Recognize"
-    method = "speech.asr.v1.SpeechRecognition/Recognize"
 
     def __init__(self, request_id: str, language: str) -> None:
         self._config = asr_pb2.RecognitionConfig(audio_format=PCM, request_id=request_id, language=language)

@@ -17,6 +17,9 @@ from serving import logs
 # At the end, for what waits; an exporter by itself would take up to 30 s for a collector that does not answer.
 _LAST_SECONDS = 3.0
 
+# Of a header in OTEL_EXPORTER_OTLP_HEADERS that it cannot read, it would log all, and these are credentials.
+_HEADERS = "opentelemetry.util.re"
+
 # That a try failed or a queue is full, and, as an error, that an exporter has a bug.
 _PROCESSOR = "opentelemetry.sdk._shared_internal"
 _COMPLAINING = ("opentelemetry.exporter.otlp.proto.grpc.exporter", _PROCESSOR)
@@ -43,6 +46,14 @@ class Exporting:
         self._provider.shutdown()
         timer.cancel()
         self._delivery.complaints.close()
+
+
+def _redact(record: logging.LogRecord) -> bool:
+    record.args = ("(not shown)",)
+    return True
+
+
+logging.getLogger(_HEADERS).addFilter(_redact)
 
 
 class _Delivery(SpanExporter):

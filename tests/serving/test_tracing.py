@@ -293,6 +293,16 @@ async def test_a_collector_that_comes_back_is_noticed(log_lines, monkeypatch):
     assert len(complaints(log_lines())) == 1
 
 
+async def test_a_header_that_cannot_be_read_is_not_shown(log_lines, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "s3cr3t-without-a-name")
+    async with traced() as (collector, door):
+        await door.describe()
+
+    (line,) = complaints(log_lines())
+    assert "(not shown)" in line["event"]
+    assert "s3cr3t" not in str(log_lines())
+
+
 def complaints(lines):
     return [line for line in lines if line["level"] in {"warning", "error"}]
 
