@@ -295,7 +295,7 @@ async def test_a_collector_that_comes_back_is_noticed(log_lines, monkeypatch):
 
 async def test_a_header_that_cannot_be_read_is_not_shown(log_lines, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "s3cr3t-without-a-name")
-    async with traced() as (collector, door):
+    async with traced() as (_, door):
         await door.describe()
 
     (line,) = complaints(log_lines())
