@@ -1,8 +1,8 @@
-"""Streaming calls to other services, without two faults of grpc.aio's client.
+"""Streaming calls to other services, without three faults of grpc.aio's client.
 
 When a server refuses an upload that is still being written, a write fails, and grpc.aio then puts INTERNAL "Internal error
 from Core" in place of the status that the server sent (grpc/grpc issue 36066). And a call whose reader is cancelled before
-the first response has come goes on at the server.
+the first response has come goes on at the server. A response that cannot be decoded comes as None.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def _responses(
 ) -> AsyncGenerator[T, None]:
     try:
         async for message in call:
-            yield message
+            yield _decoded(message)
     except grpc.aio.AioRpcError as error:
         truth = await outcome.truth(error)
         if truth.code() is not grpc.StatusCode.OK:
@@ -53,11 +53,21 @@ async def _responses(
 
 async def _response(call: grpc.aio.StreamUnaryCall[Any, T], outcome: "_Outcome") -> T:
     try:
-        return await call
+        return _decoded(await call)
     except grpc.aio.AioRpcError as error:
         raise await outcome.truth(error) from None
     finally:
         call.cancel()
+
+
+def _decoded(message: T | None) -> T:
+    """Raises AioRpcError with the status that other languages' clients give."""
+    if message is None:
+        nothing = grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.INTERNAL, nothing, nothing, details="a response came that cannot be decoded"
+        )
+    return message
 
 
 class _Outcome:

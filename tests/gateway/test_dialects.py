@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dialects import DiarizationDialect, RecognitionDialect
+from gateway.dialects import DiarizationDialect, Garbled, RecognitionDialect
 from gateway.merge import SECOND, MergeOptions, Merger, TurnsPatch
 from gateway.reports import Words
+from speech.asr.v1 import asr_pb2
 from speech.diarization.v1 import diarization_pb2
 from support.gateway.fakes import turns_update, utterance
 
@@ -49,6 +50,16 @@ def test_of_another_cut_words_count_behind_what_was_delivered():
     assert heard(dialect, (0, 4, "a b c d"), (5, 6, "e")) == ["c", "d", "e"]
     dialect.restart()
     assert heard(dialect, (0, 4, "a b c d"), (5, 7, "e f")) == ["f"]
+
+
+def test_an_answer_cannot_be_complete_before_the_recording_is():
+    dialect = RecognitionDialect("", "")
+    completed = asr_pb2.RecognizeResponse(completed=asr_pb2.RecognitionCompleted())
+    dialect.audio(bytes(3_200))
+    with pytest.raises(Garbled):
+        list(dialect.results(completed))
+    dialect.end()
+    assert list(dialect.results(completed))
 
 
 def test_words_without_text_are_none():

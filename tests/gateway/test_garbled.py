@@ -1,7 +1,9 @@
 """Backends that answer what the contract does not allow, or less than they were asked for: another replica is called."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
+import grpc
 import pytest
 from grpc import StatusCode
 
@@ -57,10 +59,6 @@ def ends_words_before_they_begin(asr: FakeRecognition) -> None:
     asr.script[1] = Answer(2.5, utterance(0, 2.5, 0.5, "hello there you"))
 
 
-def is_complete_before_the_recording(asr: FakeRecognition) -> None:
-    asr.script[-1] = Answer(8.0, asr.script[-1].message)
-
-
 def heard_half_of_it(asr: FakeRecognition) -> None:
     asr.script[-1] = Answer(AT_END, recognised(seconds=5.0))
 
@@ -70,7 +68,6 @@ RECOGNITIONS = [
     says_an_utterance_twice,
     loses_the_last_utterance,
     ends_words_before_they_begin,
-    is_complete_before_the_recording,
     heard_half_of_it,
 ]
 
@@ -132,3 +129,48 @@ async def test_diarization_that_contradicts_itself_fails(tmp_path, garble):
             await door.transcript()
     assert caught.value.code == StatusCode.INTERNAL
     assert len(broken.calls) == 2
+
+
+async def unreadable(requests, context):
+    await context.write(b"\xff")
+    await asyncio.Event().wait()
+
+
+async def no_http2(reader, writer):
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    writer.close()
+
+
+@asynccontextmanager
+async def speaking_another_contract():
+    server = grpc.aio.server()
+    handlers = {"Recognize": grpc.stream_stream_rpc_method_handler(unreadable)}
+    service = grpc.method_handlers_generic_handler("speech.asr.v1.SpeechRecognition", handlers)
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+@asynccontextmanager
+async def speaking_another_protocol():
+    async with await asyncio.start_server(no_http2, "127.0.0.1", 0) as server:
+        yield "{}:{}".format(*server.sockets[0].getsockname())
+
+
+@pytest.mark.parametrize(
+    ("speaking", "code"),
+    [
+        (speaking_another_contract, StatusCode.INTERNAL),
+        (speaking_another_protocol, StatusCode.UNAVAILABLE),
+    ],
+)
+async def test_what_is_no_backend_at_all_fails_the_call(tmp_path, speaking, code):
+    async with (
+        speaking() as address,
+        deployed(tmp_path, recognition(), diarization(), asr=(address,), attempts=2) as door,
+    ):
+        with pytest.raises(TranscriptionError, match="speech recognition") as caught:
+            await door.transcript()
+    assert caught.value.code == code

@@ -7,6 +7,7 @@ from google.rpc import code_pb2
 
 from serving.calls import response, responses
 from serving.errors import RecordingTooLong
+from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 from support.fake_service import FakeService, Gate, audio, config, limits, opened, status_of, stream_of
 
 CHUNK_BYTES = 64 * 1024
@@ -81,3 +82,30 @@ async def test_a_server_that_is_not_there_is_unavailable():
         status = await status_of(response(channel.stream_unary("/test.Uploads/Upload")(stream_of([b""]))))
 
     assert status.code == code_pb2.UNAVAILABLE
+
+
+async def test_a_response_that_cannot_be_decoded_is_an_error_of_the_call():
+    async def garble(request, context):
+        await context.write(b"\xff")
+
+    async def garble_one(request, context):
+        return b"\xff"
+
+    name, asked = "speech.asr.v1.SpeechRecognition", asr_pb2.DescribeRecognitionRequest
+    handlers = {
+        "Recognize": grpc.stream_stream_rpc_method_handler(garble),
+        "Whole": grpc.stream_unary_rpc_method_handler(garble_one),
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = asr_pb2_grpc.SpeechRecognitionStub(channel)
+        whole = channel.stream_unary(f"/{name}/Whole", response_deserializer=asked.FromString)
+        statuses = [
+            await status_of(all_of(stub.Recognize(stream_of([])))),
+            await status_of(response(whole(stream_of([])))),
+        ]
+    await server.stop(None)
+    assert [status.code for status in statuses] == [code_pb2.INTERNAL] * 2
