@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
+from prometheus_client import CollectorRegistry
 
 from gateway.addresses import target
 from gateway.channels import LEAST_REQUEST, ROUND_ROBIN, open_channel
@@ -17,6 +18,7 @@ from gateway.replicas import Replica, Replicas, StubT
 from serving import logs
 from serving.certificates import RenewedFiles
 from serving.errors import Unavailable
+from serving.tls import tell_expiry
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 from speech.diarization.v1 import diarization_pb2, diarization_pb2_grpc
 
@@ -77,10 +79,10 @@ class Backend(Generic[StubT]):
 
 
 class Backends:
-    """Both of them. Raises UnusableCertificate."""
+    """Both of them. `registry` learns when what they are called with expires. Raises UnusableCertificate."""
 
-    def __init__(self, config: GatewayConfig) -> None:
-        files = RenewedFiles(config.backend_files) if config.backend_files else None
+    def __init__(self, config: GatewayConfig, registry: CollectorRegistry) -> None:
+        files = _files(config, registry)
         self.asr = Backend(
             config.asr,
             RECOGNITION,
@@ -120,6 +122,20 @@ class Backends:
     def _describe_diarization(self, seconds: float) -> Awaitable[diarization_pb2.DescribeDiarizationResponse]:
         request = diarization_pb2.DescribeDiarizationRequest()
         return self.diarization.any_stub().DescribeDiarization(request, timeout=seconds)
+
+
+def _files(config: GatewayConfig, registry: CollectorRegistry) -> RenewedFiles | None:
+    if config.backend_files is None:
+        return None
+    files = RenewedFiles(config.backend_files)
+    if config.backend_certificate is not None:
+        tell_expiry(
+            "duoscribe_gateway_backend_certificate_expiry_timestamp_seconds",
+            "When the certificate that backends are shown expires, in seconds since the epoch.",
+            files,
+            registry,
+        )
+    return files
 
 
 async def _unless_failed(describe: Callable[[], Awaitable[DescriptionT]]) -> DescriptionT | None:

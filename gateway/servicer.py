@@ -47,6 +47,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
 
     def __init__(self, config: GatewayConfig, registry: CollectorRegistry) -> None:
         self._config = config
+        self._registry = registry
         self._metrics = GatewayMetrics(registry)
         self._backends: Backends | None = None
         self._claims = Claims()
@@ -55,7 +56,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
 
     async def start(self) -> None:
-        self._backends = Backends(self._config)
+        self._backends = Backends(self._config, self._registry)
 
     async def close(self) -> None:
         if self._backends is not None:

@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
 from grpc import StatusCode
+from prometheus_client import CollectorRegistry
 
 from gateway.backends import Backends
 from gateway.client import TranscriptionError
@@ -111,9 +113,8 @@ async def test_replicas_that_a_name_resolves_to_prove_that_name(folders, authori
     async with running(asr, asr.config) as server:
         await server.wait_serving()
         port = server.address.rpartition(":")[2]
-        backend = Backends(
-            GatewayConfig(asr=(f"dns:///localhost:{port}",), **calling_with(folders["gateway"]))
-        )
+        settings = GatewayConfig(asr=(f"dns:///localhost:{port}",), **calling_with(folders["gateway"]))
+        backend = Backends(settings, CollectorRegistry())
         await until(lambda: backend.asr.replicas.pick(Counter()))
         described, _ = await backend.describe(2.0)
         await backend.close()
@@ -136,6 +137,17 @@ async def test_all_certificates_change_while_a_recording_is_under_way(tmp_path, 
         transcript = await under_way
         assert transcript.text == WORDS
         assert [stage.attempts for stage in transcript.completed.stages] == [1, 1]
+
+
+async def test_the_expiry_of_what_backends_are_shown_is_told(folders, authority):
+    registry = CollectorRegistry()
+    backend = Backends(GatewayConfig(**calling_with(folders["gateway"])), registry)
+    identity = authority.identity("gateway", ends_in=dt.timedelta(days=1))
+    identity.write(folders["gateway"])
+    ends = x509.load_pem_x509_certificate(identity.certificate).not_valid_after_utc
+    name = "duoscribe_gateway_backend_certificate_expiry_timestamp_seconds"
+    assert registry.get_sample_value(name) == ends.timestamp()
+    await backend.close()
 
 
 async def test_a_gateway_does_not_start_with_files_that_cannot_be_used(tmp_path, folders):

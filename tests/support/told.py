@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,7 +45,7 @@ def told() -> dict[str, dict[str, Family]]:
 
 async def _told(**settings: Any) -> dict[str, dict[str, Family]]:
     gateway, asr, diarization = process_registry(), _beside_gpus(), _beside_gpus()
-    to_gateway, to_asr = GatewayConfig(**settings), AsrConfig(**settings)
+    to_gateway, to_asr = GatewayConfig(**settings, **_calling_with(settings)), AsrConfig(**settings)
     to_diarization = Config(**settings, segmentation_model="none", embedding_model="none")
     return {
         "gateway": await _families(
@@ -68,12 +69,19 @@ async def _families(
     registry: CollectorRegistry,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> dict[str, Family]:
-    async with running(service, config, registry, interceptors):
+    async with running(service, config, registry, interceptors) as server:
+        with suppress(ModelUnavailable):
+            await server.wait_serving()
         return {
             _name(family): Family(family.type, _labels(collector, family))
             for collector in registry._collector_to_names
             for family in collector.collect()
         }
+
+
+def _calling_with(settings: dict[str, Any]) -> dict[str, Any]:
+    certificate, key = settings["tls_certificate"], settings["tls_key"]
+    return {"backend_ca": certificate, "backend_certificate": certificate, "backend_key": key}
 
 
 def _name(family: Any) -> str:
