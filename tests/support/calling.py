@@ -1,14 +1,14 @@
 """Calls to a gateway that asks who makes them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from gateway.client import TranscriptionClient, TranscriptionError
+from gateway.client import TranscriptionClient, TranscriptionError, configuration
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
-from support.gateway.deployment import Deployment
+from support.gateway.deployment import PCM, Deployment, audio
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
@@ -35,6 +35,19 @@ async def describe(
         except grpc.aio.AioRpcError as error:
             return error.code(), error.details() or ""
     return grpc.StatusCode.OK, ""
+
+
+async def transcribe(door: Deployment, metadata: Sequence[tuple[str, str]]) -> None:
+    """A second of audio."""
+
+    async def upload() -> AsyncIterator[gateway_pb2.TranscribeFileRequest]:
+        yield gateway_pb2.TranscribeFileRequest(config=configuration(pcm=PCM))
+        async for chunk in audio(1.0):
+            yield gateway_pb2.TranscribeFileRequest(audio=chunk)
+        yield gateway_pb2.TranscribeFileRequest(end_of_audio={})
+
+    async with grpc.aio.insecure_channel(door.address) as channel:
+        await gateway_pb2_grpc.TranscriptionStub(channel).TranscribeFile(upload(), metadata=metadata)
 
 
 async def refusal(call: Any) -> TranscriptionError:
