@@ -19,7 +19,7 @@ from asr_service.session import Session
 from asr_service.utterances import UtteranceCutter
 from serving import logs, tracing
 from serving.admission import Line
-from serving.audio import open_recording
+from serving.audio import Bounds, Decoder, open_recording
 from serving.cores import cores
 from serving.errors import InvalidConfig, Loading
 from serving.limits import service_limits
@@ -51,11 +51,16 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
     names = (asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name,)
 
     def __init__(
-        self, config: AsrConfig, load: Callable[[], LoadedModels], registry: CollectorRegistry
+        self,
+        config: AsrConfig,
+        load: Callable[[], LoadedModels],
+        registry: CollectorRegistry,
+        decoder: Decoder | None = None,
     ) -> None:
         self._config = config
         self._load = load
         self._metrics = AsrMetrics(registry)
+        self._decoder = decoder or Decoder()
         self._ready: _Ready | None = None
 
     @property
@@ -67,6 +72,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
         asr_pb2_grpc.add_SpeechRecognitionServicer_to_server(self, server)
 
     async def start(self) -> None:
+        await self._decoder.start()
         models = await asyncio.to_thread(self._load)
         info = models.engine.info
         limits = scheduling_limits(self._config, info)
@@ -87,6 +93,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
         if self._ready:
             await self._ready.scheduler.close()
             self._ready.ears.shutdown(wait=False, cancel_futures=True)
+        await self._decoder.close()
 
     async def Recognize(  # type: ignore[override]  # grpc.aio takes coroutines that write, too
         self, request_iterator: AsyncIterator[asr_pb2.RecognizeRequest], context: _Context
@@ -94,11 +101,13 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
         ready = self._loaded()
         upload = await Upload[asr_pb2.RecognitionConfig].open(request_iterator, context, self._config)
         language = known_language(upload.config.language, ready.models.engine.info)
-        max_seconds = self._config.max_audio_seconds
+        bounds = Bounds.of(self._config)
         async with (
             # First, since it refuses where the queue is full.
             ready.scheduler.stream() as stream,
-            open_recording(upload.config.audio_format, upload.chunks(), max_seconds=max_seconds) as recording,
+            open_recording(
+                upload.config.audio_format, upload.chunks(), decoder=self._decoder, bounds=bounds
+            ) as recording,
         ):
             tracing.describe(models=tracing.model_names(ready.models.infos))
             started = asr_pb2.RecognitionStarted(request_id=upload.request_id, models=ready.models.infos)

@@ -15,6 +15,7 @@ from diarization_service.process import Worker, WorkerProcess, worker_command, w
 from diarization_service.reports import Report
 from diarization_service.servicer import DiarizationServicer
 from serving.admission import Line
+from serving.audio import Decoder
 from serving.limits import service_limits
 from serving.models import ModelStore
 from serving.models.roles import EMBEDDING, SEGMENTATION
@@ -31,13 +32,21 @@ class DiarizationService:
     names = ("speech.diarization.v1.SpeakerDiarization",)
 
     def __init__(
-        self, config: Config, *, spawn: Spawn, models: Models, metrics: DiarizationMetrics, lines: Lines
+        self,
+        config: Config,
+        *,
+        spawn: Spawn,
+        models: Models,
+        metrics: DiarizationMetrics,
+        lines: Lines,
+        decoder: Decoder | None = None,
     ) -> None:
         self._config = config
         self._lines = lines
         self._models = models
         self._pool = WorkerPool(spawn, metrics, size=len(config.devices), recordings=config.recordings)
-        self._servicer = DiarizationServicer(config, self._pool, metrics)
+        self._decoder = decoder or Decoder()
+        self._servicer = DiarizationServicer(config, self._pool, metrics, self._decoder)
 
     @classmethod
     def of(cls, config: Config, store: ModelStore, registry: CollectorRegistry) -> "DiarizationService":
@@ -72,11 +81,13 @@ class DiarizationService:
     async def start(self) -> None:
         """Raises ModelUnavailable before a worker is started, Unavailable where one does not come up."""
         models = await asyncio.to_thread(self._models)
+        await self._decoder.start()
         description = await self._pool.start()
         self._servicer.description = _described(description, models, self._config)
 
     async def close(self) -> None:
         await self._pool.close()
+        await self._decoder.close()
 
 
 def to_both(metrics: DiarizationMetrics, lines: Lines, worker: int, report: Report) -> None:

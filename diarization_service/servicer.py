@@ -10,7 +10,7 @@ from diarization_service.metrics import DiarizationMetrics
 from diarization_service.pool import Slot, WorkerPool
 from diarization_service.telling import Teller
 from serving import logs, tracing
-from serving.audio import open_recording
+from serving.audio import Bounds, Decoder, open_recording
 from serving.config import ServerConfig
 from serving.models.roles import EMBEDDING
 from serving.speakers import speaker_bounds
@@ -47,11 +47,13 @@ class DiarizationServicer(SpeakerDiarizationServicer):
         config: ServerConfig,
         pool: WorkerPool,
         metrics: DiarizationMetrics,
+        decoder: Decoder,
         repeat_interval: float = _REPEAT_INTERVAL,
     ) -> None:
         self._config = config
         self._pool = pool
         self._metrics = metrics
+        self._decoder = decoder
         self._repeat_interval = repeat_interval
         self.description = DescribeDiarizationResponse()
 
@@ -87,7 +89,10 @@ class DiarizationServicer(SpeakerDiarizationServicer):
         )
         async with (
             open_recording(
-                upload.config.audio_format, upload.chunks(), max_seconds=self._config.max_audio_seconds
+                upload.config.audio_format,
+                upload.chunks(),
+                decoder=self._decoder,
+                bounds=Bounds.of(self._config),
             ) as recording,
             (await slot.worker()).recording(config) as exchange,
         ):

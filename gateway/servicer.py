@@ -21,7 +21,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.session import Session
 from gateway.spool import Spool
 from gateway.transcript import Transcript
-from serving.audio import open_recording
+from serving.audio import Bounds, Decoder, open_recording
 from serving.errors import Loading
 from serving.limits import service_limits
 from serving.speakers import speaker_bounds
@@ -45,10 +45,13 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
 
     names = (gateway_pb2.DESCRIPTOR.services_by_name["Transcription"].full_name,)
 
-    def __init__(self, config: GatewayConfig, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, config: GatewayConfig, registry: CollectorRegistry, decoder: Decoder | None = None
+    ) -> None:
         self._config = config
         self._registry = registry
         self._metrics = GatewayMetrics(registry)
+        self._decoder = decoder or Decoder(config.spool_directory)
         self._backends: Backends | None = None
         self._claims = Claims()
 
@@ -56,11 +59,13 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
 
     async def start(self) -> None:
+        await self._decoder.start()
         self._backends = Backends(self._config, self._registry)
 
     async def close(self) -> None:
         if self._backends is not None:
             await self._backends.close()
+        await self._decoder.close()
 
     async def Transcribe(  # type: ignore[override]
         self, request_iterator: AsyncIterator[gateway_pb2.TranscribeRequest], context: _Context
@@ -125,17 +130,16 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
     ) -> None:
         """Nothing is sent to a backend before the recording was understood."""
         speaker_bounds(upload.config.speakers)
-        directory = self._config.spool_directory
         inbox = Inbox(_INBOX_SIZE)
         with (
-            closing(Spool(self._config.spool_memory_bytes, directory)) as spool,
+            closing(Spool(self._config.spool_memory_bytes, self._config.spool_directory)) as spool,
             self._metrics.recording(spool, context) as measured,
         ):
             async with open_recording(
                 upload.config.audio_format,
                 measured.chunks(upload.chunks()),
-                max_seconds=self._config.max_audio_seconds,
-                directory=directory,
+                decoder=self._decoder,
+                bounds=Bounds.of(self._config),
             ) as recording:
                 merger = Merger(self._config.merging, final_only=wanted.final_only)
                 watched = measured.watched(send, final_only=wanted.final_only)

@@ -68,6 +68,36 @@ class ServerConfig:
     )
     max_streams: int = option(16, "Recordings in flight at once; a further one is refused.", min=1)
     max_audio_seconds: float = option(4 * 3600.0, "Longest recording taken, in seconds.", min=1)
+    max_upload_bytes: int = option(
+        4 * 1024**3,
+        "Largest upload decoded, in bytes. An MP4 whose index comes last is kept on disk meanwhile, whole.",
+        min=1024,
+    )
+    max_probe_bytes: int = option(
+        2 * 1024 * 1024,
+        "How far into an upload to look for its streams, in bytes.",
+        min=4096,
+        max=64 * 1024 * 1024,
+    )
+    max_decompression_ratio: float = option(
+        3200.0,
+        "Most bytes of decoded audio (32,000 are a second) for each byte uploaded; the first minute is free.",
+        min=1,
+    )
+    decoder_memory_bytes: int = option(
+        256 * 1024 * 1024, "Memory that decoding one recording may take, in bytes.", min=1024 * 1024
+    )
+    decoder_cpu_seconds: float = option(
+        20.0, "CPU time that decoding one recording may take, in seconds.", min=1
+    )
+    decoder_cpu_ratio: float = option(
+        0.25, "CPU time granted beyond that for each second of its audio, in seconds.", min=0
+    )
+    decoder_stall_seconds: float = option(
+        60.0,
+        "How long a decoder may neither take nor give anything before it is ended, in seconds.",
+        min=0.01,
+    )
     max_idle_seconds: float = option(
         60.0, "How long to wait for a caller's next message before its call is ended, in seconds.", min=0.01
     )

@@ -28,6 +28,7 @@ from speech.diarization.v1.diarization_pb2 import (
 )
 from speech.diarization.v1.diarization_pb2_grpc import add_SpeakerDiarizationServicer_to_server
 from support.audio import signal, to_s16, wav
+from support.decoder import SharedDecoder
 from support.diarization import (
     Caller,
     FakeWorker,
@@ -72,7 +73,9 @@ class Impatient:
     def __init__(self, script: Script) -> None:
         metrics = DiarizationMetrics(CollectorRegistry())
         self._pool = WorkerPool(lambda _: asyncio.sleep(0, FakeWorker(script)), metrics, recordings=2)
-        self._servicer = DiarizationServicer(limits(), self._pool, metrics, repeat_interval=0.1)
+        self._servicer = DiarizationServicer(
+            limits(), self._pool, metrics, SharedDecoder(), repeat_interval=0.1
+        )
 
     def register(self, server: grpc.aio.Server) -> None:
         add_SpeakerDiarizationServicer_to_server(self._servicer, server)

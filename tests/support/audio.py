@@ -5,13 +5,17 @@ import functools
 import io
 import struct
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 
-from serving.audio import open_recording
+from serving.audio import Bounds, Decoder, Recording, open_recording
+from serving.config import ServerConfig
 from speech.audio.v1 import audio_pb2
+from support.decoder import shared_decoder
 
 Floats = npt.NDArray[np.float32]
 
@@ -135,17 +139,37 @@ async def in_chunks(data: bytes, size: int = 64 * 1024) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
+def bounds(*, max_seconds: float = 1e6, **others: Any) -> Bounds:
+    """A service's defaults but for what is given."""
+    return Bounds.of(ServerConfig(max_audio_seconds=max_seconds, **others))
+
+
+@asynccontextmanager
+async def opened(
+    audio_format: audio_pb2.AudioFormat,
+    chunks: AsyncIterator[bytes],
+    *,
+    decoder: Decoder | None = None,
+    **limits: Any,
+) -> AsyncIterator[Recording]:
+    """`open_recording`, by default with the decoder that tests share; `limits` are fields of ServerConfig."""
+    async with open_recording(
+        audio_format, chunks, decoder=decoder or await shared_decoder(), bounds=bounds(**limits)
+    ) as recording:
+        yield recording
+
+
 async def decoded(
     data: bytes,
     audio_format: audio_pb2.AudioFormat = CONTAINER,
     *,
     chunk_bytes: int = 64 * 1024,
-    max_seconds: float = 1e6,
+    **others: Any,
 ) -> npt.NDArray[np.int16]:
-    """All samples of an upload; hangs for no longer than 20 s."""
+    """All samples of an upload; hangs for no longer than 20 s. `others` are those of `opened`."""
     async with (
         asyncio.timeout(20),
-        open_recording(audio_format, in_chunks(data, chunk_bytes), max_seconds=max_seconds) as recording,
+        opened(audio_format, in_chunks(data, chunk_bytes), **others) as recording,
     ):
         blocks = [block async for block in recording.blocks()]
     return np.concatenate(blocks)

@@ -32,6 +32,7 @@ from speech.diarization.v1.diarization_pb2 import (
     TurnsUpdate,
 )
 from speech.diarization.v1.diarization_pb2_grpc import SpeakerDiarizationStub
+from support.decoder import SharedDecoder
 
 PCM = AudioFormat(pcm=PcmFormat(encoding=PCM_ENCODING_S16LE, sample_rate_hz=16_000, channels=1))
 
@@ -151,6 +152,7 @@ async def serving_with(
         models=lambda: [of_role("segmentation"), of_role("embedding")],
         metrics=metrics or DiarizationMetrics(registry),
         lines=lines or Lines(),
+        decoder=SharedDecoder(),
     )
     async with running(service, config, registry, line=service.line) as server:
         await server.wait_serving()

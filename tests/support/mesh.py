@@ -17,6 +17,7 @@ from gateway.servicer import TranscriptionService
 from serving.config import ServerConfig
 from serving.server import Service, running
 from support.certificates import Authority, Identity
+from support.decoder import SharedDecoder
 from support.envoy import Envoy, Placed, place
 from support.gateway.deployment import PCM, audio
 from support.gateway.fakes import FakeBackend
@@ -165,4 +166,6 @@ def _gateway(folder: Path, authority: Authority, door: str, doors: dict[str, lis
     config = GatewayConfig(
         address=address, asr=(asr,), diarization=(diarization,), drain_seconds=_DRAIN_SECONDS
     )
-    return Replica(envoy, lambda: (TranscriptionService(config, CollectorRegistry()), config))
+    return Replica(
+        envoy, lambda: (TranscriptionService(config, CollectorRegistry(), SharedDecoder()), config)
+    )

@@ -22,6 +22,7 @@ from serving.server import RunningServer, running
 from serving.times import SAMPLE_RATE
 from speech.asr.v1 import asr_pb2, asr_pb2_grpc
 from speech.audio.v1 import audio_pb2
+from support.decoder import SharedDecoder
 
 INFO = EngineInfo(
     family="transducer",
@@ -176,7 +177,7 @@ async def asr_door(
     config = config or asr_config()
     models = loaded(engine or FakeEngine())
     registry = CollectorRegistry()
-    service = RecognitionService(config, load or (lambda: models), registry)
+    service = RecognitionService(config, load or (lambda: models), registry, SharedDecoder())
     async with running(service, config, registry, line=service.line) as server:
         await server.wait_serving()
         async with grpc.aio.insecure_channel(server.address) as channel:

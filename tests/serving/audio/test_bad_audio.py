@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from serving.audio import open_recording
 from serving.errors import InvalidAudio, InvalidConfig, RecordingTooLong, Unavailable
 from speech.audio.v1 import audio_pb2
 from support import audio
+from support.decoder import own_decoder
 from support.disk import files_no_larger_than
 
 S16, F32 = audio_pb2.PCM_ENCODING_S16LE, audio_pb2.PCM_ENCODING_F32LE
@@ -97,7 +97,7 @@ async def test_sound_before_a_truncation_is_still_heard():
 
     async def listen():
         chunks = audio.in_chunks(WAV[: len(WAV) // 2])
-        async with open_recording(audio.CONTAINER, chunks, max_seconds=60) as recording:
+        async with audio.opened(audio.CONTAINER, chunks, max_seconds=60) as recording:
             async for block in recording.blocks():
                 heard.append(len(block))  # noqa: PERF401 - what came before the error counts
 
@@ -109,7 +109,7 @@ async def test_sound_before_a_truncation_is_still_heard():
 @pytest.mark.parametrize("declared", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000])
 async def test_wav_of_unknown_length_is_no_truncation(declared):
     data = audio.to_s16(SOUND)
-    async with open_recording(
+    async with audio.opened(
         audio.CONTAINER, audio.in_chunks(audio.wav_header(44_100, data_bytes=declared) + data), max_seconds=60
     ) as recording:
         heard = sum([len(block) async for block in recording.blocks()])
@@ -204,7 +204,7 @@ async def test_too_long_is_said_without_reading_on(audio_format):
             yield bytes(32_000)
 
     async def listen():
-        async with open_recording(audio_format, endless(), max_seconds=5) as recording:
+        async with audio.opened(audio_format, endless(), max_seconds=5) as recording:
             async for _ in recording.blocks():
                 pass
 
@@ -217,7 +217,7 @@ async def test_too_long_by_its_header_is_said_at_once():
     header = audio.wav_header(16_000, data_bytes=32_000 * 100)
 
     async def listen():
-        async with open_recording(audio.CONTAINER, audio.in_chunks(header + bytes(20_000)), max_seconds=60):
+        async with audio.opened(audio.CONTAINER, audio.in_chunks(header + bytes(20_000)), max_seconds=60):
             pytest.fail("the header was not believed")
 
     with pytest.raises(RecordingTooLong):
@@ -245,5 +245,7 @@ async def test_much_damage_is_refused(file):
 
 
 async def test_full_disk_is_the_operators():
-    with files_no_larger_than(10_000), pytest.raises(Unavailable, match="its operator must make room"):
-        await audio.decoded(M4A)
+    with files_no_larger_than(10_000):
+        async with own_decoder() as decoder:
+            with pytest.raises(Unavailable, match="its operator must make room"):
+                await audio.decoded(M4A, decoder=decoder)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.audio.clock import Clock
+from serving.decoding.clock import Clock
 
 
 def test_jitter_is_no_gap():

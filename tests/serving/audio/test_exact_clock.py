@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.audio import open_recording
 from speech.audio.v1 import audio_pb2
 from support import audio
 
@@ -32,7 +31,7 @@ async def test_an_hour(rate, container):
     header = audio.wav_header(rate, data_bytes=2 * rate * HOUR) if container else b""
     position, peaks = 0, []
     chunks = hour_with_an_impulse(rate, at_second, header)
-    async with open_recording(audio_format, chunks, max_seconds=HOUR) as recording:
+    async with audio.opened(audio_format, chunks, max_seconds=HOUR) as recording:
         async for block in recording.blocks():
             if block.max() > 5_000:
                 peaks.append(position + int(block.argmax()))

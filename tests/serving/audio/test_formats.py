@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from serving.audio import open_recording
 from speech.audio.v1 import audio_pb2
 from support import audio
 
@@ -114,7 +113,7 @@ def with_cover(mp3: bytes) -> bytes:
 
 async def test_information_about_the_recording():
     file = audio.encoded("flac", "flac", stereo_if(2, audio.signal(SECONDS, 44_100)), 44_100)
-    async with open_recording(audio.CONTAINER, audio.in_chunks(file), max_seconds=60) as recording:
+    async with audio.opened(audio.CONTAINER, audio.in_chunks(file), max_seconds=60) as recording:
         info = recording.info
     assert (info.container, info.codec, info.sample_rate_hz, info.channels) == ("flac", "flac", 44_100, 2)
     assert info.declared_duration.ToNanoseconds() == 3_000_000_000
@@ -122,7 +121,7 @@ async def test_information_about_the_recording():
 
 async def test_information_about_raw_samples():
     audio_format = audio.pcm_format(audio_pb2.PCM_ENCODING_F32LE, 48_000, 2)
-    async with open_recording(audio_format, audio.in_chunks(bytes(8_000)), max_seconds=60) as recording:
+    async with audio.opened(audio_format, audio.in_chunks(bytes(8_000)), max_seconds=60) as recording:
         info = recording.info
     assert (info.container, info.codec, info.sample_rate_hz, info.channels) == ("pcm", "pcm_f32le", 48_000, 2)
     assert not info.HasField("declared_duration")
@@ -132,7 +131,7 @@ async def test_information_about_raw_samples():
 async def test_header_that_ffmpeg_does_not_read_is_declared(container):
     codec = {"mp3": "libmp3lame", "wav": "pcm_s16le"}[container]
     file = audio.encoded(container, codec, audio.signal(SECONDS, 44_100), 44_100)
-    async with open_recording(audio.CONTAINER, audio.in_chunks(file), max_seconds=60) as recording:
+    async with audio.opened(audio.CONTAINER, audio.in_chunks(file), max_seconds=60) as recording:
         declared = recording.info.declared_duration.ToNanoseconds() / 1e9
     assert declared == pytest.approx(SECONDS, abs=0.06)
 
@@ -159,7 +158,7 @@ async def test_fragmented_mp4_declares_nothing():
         movflags="frag_keyframe+empty_moov",
         frag_duration="500000",
     )
-    async with open_recording(audio.CONTAINER, audio.in_chunks(file), max_seconds=60) as recording:
+    async with audio.opened(audio.CONTAINER, audio.in_chunks(file), max_seconds=60) as recording:
         heard = np.concatenate([block async for block in recording.blocks()])
     assert not recording.info.HasField("declared_duration")
     assert len(heard) / 16_000 == pytest.approx(SECONDS, abs=0.06)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.audio import MAX_BLOCK_SAMPLES, open_recording
+from serving.audio import MAX_BLOCK_SAMPLES
 from serving.errors import Abandoned
 from speech.audio.v1 import audio_pb2
 from support import audio
+from support.decoder import children_of, shared_decoder
+from support.waiting import until
 
 S16_MONO_16K = audio.pcm_format(audio_pb2.PCM_ENCODING_S16LE, 16_000)
 S16_MONO_48K = audio.pcm_format(audio_pb2.PCM_ENCODING_S16LE, 48_000)
@@ -19,14 +21,20 @@ SECONDS = 12.0
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays():
-    before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+async def nothing_stays():
+    decoder = await shared_decoder()
+    before = threads_and_files()
     yield
-    assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
+    assert threads_and_files() == before
+    await until(lambda: not children_of(decoder))
+
+
+def threads_and_files():
+    return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def listen(audio_format, chunks):
-    async with open_recording(audio_format, chunks, max_seconds=60) as recording:
+    async with audio.opened(audio_format, chunks, max_seconds=60) as recording:
         async for _ in recording.blocks():
             pass
 
@@ -69,7 +77,7 @@ async def test_sound_comes_while_the_rest_is_withheld(container, codec, rate):
     heard = 0
     async with (
         asyncio.timeout(10),
-        open_recording(audio.CONTAINER, upload.chunks(), max_seconds=60) as recording,
+        audio.opened(audio.CONTAINER, upload.chunks(), max_seconds=60) as recording,
     ):
         async for block in recording.blocks():
             heard += len(block)
@@ -83,7 +91,7 @@ async def test_slow_samples_are_not_held_back(audio_format):
     upload = Upload(bytes(9_600))
     async with (
         asyncio.timeout(10),
-        open_recording(audio_format, upload.chunks(), max_seconds=60) as recording,
+        audio.opened(audio_format, upload.chunks(), max_seconds=60) as recording,
     ):
         block = await anext(recording.blocks())
     given = 4_800 * 16_000 // audio_format.pcm.sample_rate_hz
@@ -96,14 +104,14 @@ async def test_mp4_with_late_index_waits_for_the_end():
     with pytest.raises(TimeoutError):
         async with (
             asyncio.timeout(0.3),
-            open_recording(audio.CONTAINER, upload.chunks(), max_seconds=60),
+            audio.opened(audio.CONTAINER, upload.chunks(), max_seconds=60),
         ):
             pass
 
 
 async def test_blocks_are_bounded_and_full_when_there_is_enough():
     file = audio.wav(audio.signal(SECONDS, 44_100), 44_100)
-    async with open_recording(audio.CONTAINER, audio.in_chunks(file, 10**7), max_seconds=60) as recording:
+    async with audio.opened(audio.CONTAINER, audio.in_chunks(file, 10**7), max_seconds=60) as recording:
         lengths = [len(block) async for block in recording.blocks()]
     assert max(lengths) == MAX_BLOCK_SAMPLES
     assert len(lengths) <= SECONDS + 2
@@ -118,7 +126,7 @@ async def test_who_does_not_take_is_not_sent_more():
             given += 65_536
             yield bytes(65_536)
 
-    async with asyncio.timeout(10), open_recording(S16_MONO_48K, endless(), max_seconds=1e9) as recording:
+    async with asyncio.timeout(10), audio.opened(S16_MONO_48K, endless(), max_seconds=1e9) as recording:
         blocks = recording.blocks()
         await anext(blocks)
         await asyncio.sleep(0.2)
@@ -195,9 +203,9 @@ async def test_cancelled_while_it_waits(wait):
             await task
 
 
-async def test_left_while_the_thread_is_ahead():
+async def test_left_while_the_decoder_is_ahead():
     file = audio.wav(audio.signal(SECONDS, 44_100), 44_100)
-    async with open_recording(audio.CONTAINER, audio.in_chunks(file), max_seconds=60):
+    async with audio.opened(audio.CONTAINER, audio.in_chunks(file), max_seconds=60):
         await asyncio.sleep(0.1)
 
 
@@ -210,7 +218,7 @@ async def test_empty_chunks_are_nothing():
             yield file[start : start + 5_001]
         yield b""
 
-    async with open_recording(audio.CONTAINER, chunks(), max_seconds=60) as recording:
+    async with audio.opened(audio.CONTAINER, chunks(), max_seconds=60) as recording:
         assert sum([len(block) async for block in recording.blocks()]) == 16_000
 
 

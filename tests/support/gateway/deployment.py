@@ -15,6 +15,7 @@ from gateway.servicer import TranscriptionService
 from serving.server import RunningServer, running
 from speech.audio.v1 import audio_pb2
 from speech.gateway.v1 import gateway_pb2
+from support.decoder import SharedDecoder
 from support.gateway.fakes import FakeBackend, FakeDiarization, FakeRecognition
 
 PCM = audio_pb2.PcmFormat(encoding=audio_pb2.PCM_ENCODING_S16LE, sample_rate_hz=16_000, channels=1)
@@ -78,9 +79,10 @@ async def deployed(
         config = GatewayConfig(**(settings | changes))
         registry = CollectorRegistry()
         access = access_interceptor(config, registry)
-        server = await stack.enter_async_context(
-            running(TranscriptionService(config, registry), config, registry, [access])
-        )
+        # One of its own only where it matters to which directory it writes.
+        decoder = None if "spool_directory" in changes else SharedDecoder()
+        service = TranscriptionService(config, registry, decoder)
+        server = await stack.enter_async_context(running(service, config, registry, [access]))
         await server.wait_serving()
         client = await stack.enter_async_context(TranscriptionClient(server.address))
         yield Deployment(client, server.address, spool_directory, replicas, registry, server)

@@ -1,29 +1,29 @@
-"""Where all decoded samples pass: gathered into blocks, counted, and held against the length limit."""
+"""Where all decoded samples pass: gathered into blocks, and counted."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from serving.audio.samples import MAX_BLOCK_SAMPLES, Samples, silence
-from serving.errors import RecordingTooLong
+from serving.decoding.samples import MAX_BLOCK_SAMPLES, Samples, silence
 from serving.times import SAMPLE_RATE
 
 
 class BlockWriter:
     """Joins the samples of many small frames to blocks and passes each on once it is full."""
 
-    def __init__(self, put: Callable[[Samples], None], max_seconds: float) -> None:
+    def __init__(self, put: Callable[[Samples], None], check: Callable[[float], None]) -> None:
+        """`check` is called with the seconds that there are, and raises where they are too many."""
         self._put = put
-        self._max_seconds = max_seconds
+        self._check = check
         self._pending: list[Samples] = []
         self._pending_samples = 0
         # Samples written so far, passed on or not.
         self.position = 0
 
     def write(self, samples: Samples) -> None:
-        """Raises RecordingTooLong as soon as the limit is passed."""
+        """Raises what `check` raises, as soon as it does."""
         self.position += len(samples)
-        check_length(self.position / SAMPLE_RATE, self._max_seconds)
+        self._check(self.position / SAMPLE_RATE)
         while self._pending_samples + len(samples) >= MAX_BLOCK_SAMPLES:
             split = MAX_BLOCK_SAMPLES - self._pending_samples
             self._append(samples[:split])
@@ -49,12 +49,3 @@ class BlockWriter:
         if len(samples):
             self._pending.append(samples)
             self._pending_samples += len(samples)
-
-
-def check_length(seconds: float, max_seconds: float) -> None:
-    """Raises RecordingTooLong."""
-    if seconds > max_seconds:
-        raise RecordingTooLong(
-            f"the recording is longer than the {max_seconds:g} s that this service takes; send it in parts",
-            field="audio",
-        )

@@ -2,9 +2,9 @@
 
 import av
 
-from serving.audio.blocks import BlockWriter
-from serving.audio.clock import Clock
-from serving.audio.resampler import Resampler
+from serving.decoding.blocks import BlockWriter
+from serving.decoding.clock import Clock
+from serving.decoding.resampler import Resampler
 from serving.times import SAMPLE_RATE
 
 

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from serving.audio.head import HeadReader, index_comes_late, is_fragmented, is_iso_media, promised_seconds
-from serving.audio.ogg import OggPages
+from serving.decoding.head import (
+    HeadReader,
+    index_comes_late,
+    is_fragmented,
+    is_iso_media,
+    promised_seconds,
+)
+from serving.decoding.ogg import OggPages
 from serving.disk import disk_errors
 from serving.errors import InvalidAudio
 
@@ -36,11 +42,14 @@ class Source:
 
 
 @contextmanager
-def prepared(read: Callable[[int], bytes], directory: Path | None = None) -> Iterator[Source]:
+def prepared(
+    read: Callable[[int], bytes], *, max_probe_bytes: int, directory: Path | None
+) -> Iterator[Source]:
     """Look at the first bytes, and read on to the end of the upload after the recording was decoded.
 
-    `read` blocks, and returns nothing at the end; `directory` is where a file goes that must be kept whole. Raises InvalidAudio (no bytes; an Ogg file that is cut short) and
-    Unavailable (no room for what must be kept).
+    `read` blocks, and returns nothing at the end; `directory` is where a file goes that must be kept whole, by default the
+    system's place for temporary files. Raises InvalidAudio (no bytes; an Ogg file that is cut short) and Unavailable (no
+    room for what must be kept).
     """
     head = HeadReader(read)
     if not head.peek(1):
@@ -48,7 +57,7 @@ def prepared(read: Callable[[int], bytes], directory: Path | None = None) -> Ite
     iso_media = is_iso_media(head)
     whole = not (iso_media and is_fragmented(head))
     promised = promised_seconds(head)
-    probe_bytes = _probe_bytes(head.peek(4))
+    probe_bytes = min(_probe_bytes(head.peek(4)), max_probe_bytes)
     if iso_media and index_comes_late(head):
         with _kept(head, directory) as file:
             yield Source(file, probe_bytes, iso_media, whole, promised)

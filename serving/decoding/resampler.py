@@ -7,7 +7,7 @@ import numpy as np
 from av.filter import Graph
 from av.filter.context import FilterContext
 
-from serving.audio.samples import Samples, silence
+from serving.decoding.samples import Samples, silence
 from serving.times import SAMPLE_RATE
 
 # Decoders of lossy codecs overshoot full scale a little; a sample further out is not sound.

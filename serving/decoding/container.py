@@ -1,4 +1,4 @@
-"""Recordings in a container, by FFmpeg through PyAV. Everything here runs in the decoding thread."""
+"""Recordings in a container, by FFmpeg through PyAV."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from av.container import InputContainer
 from av.format import Flags
 from av.stream import Disposition
 
-from serving.audio.completeness import Completeness
-from serving.audio.limits import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
-from serving.audio.source import READ_BYTES, Source, prepared
+from serving.decoding.completeness import Completeness
+from serving.decoding.limits import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from serving.decoding.source import READ_BYTES, Source, prepared
 from serving.errors import InvalidAudio
 from serving.times import duration
 from speech.audio.v1 import audio_pb2
@@ -65,6 +65,8 @@ class ContainerReader:
         for packet in self._packets():
             try:
                 decoded = packet.decode()
+            except MemoryError:
+                raise
             except av.FFmpegError:
                 on_loss()
                 self.completeness.lose(_seconds(packet))
@@ -94,6 +96,8 @@ class ContainerReader:
     def _packets(self) -> Iterator["av.Packet[AudioStream]"]:
         try:
             yield from self._container.demux(self._stream)
+        except MemoryError:
+            raise
         except av.FFmpegError:
             self.completeness.break_off()
 
@@ -107,9 +111,11 @@ class ContainerReader:
 
 
 @contextmanager
-def opened(read: Callable[[int], bytes], directory: Path | None = None) -> Iterator[ContainerReader]:
-    """Find out what the bytes are. `read` blocks, and returns nothing at the end. Raises InvalidAudio, Unavailable."""
-    with prepared(read, directory) as source:
+def opened(
+    read: Callable[[int], bytes], *, max_probe_bytes: int, directory: Path | None
+) -> Iterator[ContainerReader]:
+    """Find out what the bytes are; arguments and errors are those of `prepared`, and MemoryError."""
+    with prepared(read, max_probe_bytes=max_probe_bytes, directory=directory) as source:
         try:
             container = av.open(
                 source.file,
@@ -117,6 +123,8 @@ def opened(read: Callable[[int], bytes], directory: Path | None = None) -> Itera
                 options=_OPTIONS | {"probesize": str(source.probe_bytes)},
                 buffer_size=READ_BYTES,
             )
+        except MemoryError:
+            raise
         except av.FFmpegError as error:
             raise InvalidAudio(_NO_INDEX if source.iso_media else _NOT_AUDIO) from error
         with container:

@@ -23,14 +23,14 @@ class HeadReader:
         self._read = read
         self._head = bytearray()
 
-    def peek(self, size: int) -> bytes:
-        """The first `size` bytes, fewer where the stream or the look-ahead ends; only before the first read."""
-        while len(self._head) < min(size, _LOOK_AHEAD_BYTES):
+    def peek(self, size: int, start: int = 0) -> bytes:
+        """`size` bytes from `start` on, fewer where the stream or the look-ahead ends; only before the first read."""
+        while len(self._head) < min(start + size, _LOOK_AHEAD_BYTES):
             piece = self._read(_LOOK_AHEAD_BYTES - len(self._head))
             if not piece:
                 break
             self._head += piece
-        return bytes(self._head[:size])
+        return bytes(self._head[start : start + size])
 
     def read(self, size: int) -> bytes:
         if not self._head:
@@ -74,7 +74,7 @@ class _Part:
 
 
 def _boxes(head: HeadReader, start: int, end: int = _LOOK_AHEAD_BYTES) -> Iterator[_Part]:
-    while start < end and len(header := head.peek(start + 16)[start:]) >= 8:
+    while start < end and len(header := head.peek(16, start)) >= 8:
         size, length = int.from_bytes(header[:4], "big"), 8
         if size == 1:
             size, length = int.from_bytes(header[8:16], "big"), 16
@@ -99,7 +99,7 @@ def _wav_seconds(head: HeadReader) -> float | None:
     bytes_per_second = 0
     long_size = None
     for chunk in _chunks(head):
-        body = head.peek(chunk.body + 16)[chunk.body :]
+        body = head.peek(16, chunk.body)
         if chunk.name == b"ds64":
             long_size = int.from_bytes(body[8:16], "little")
         elif chunk.name == b"fmt ":
@@ -113,7 +113,7 @@ def _wav_seconds(head: HeadReader) -> float | None:
 
 def _chunks(head: HeadReader) -> Iterator[_Part]:
     start = 12
-    while len(header := head.peek(start + 8)[start:]) == 8:
+    while len(header := head.peek(8, start)) == 8:
         size = int.from_bytes(header[4:], "little")
         yield _Part(header[:4], start + 8, start + 8 + size)
         start += 8 + size + size % 2
@@ -121,7 +121,7 @@ def _chunks(head: HeadReader) -> Iterator[_Part]:
 
 def _mp3_seconds(head: HeadReader) -> float | None:
     """The count of frames in the first one's Xing or Info tag, which every usual encoder writes."""
-    frame = head.peek(_mp3_start(head) + 64)[_mp3_start(head) :]
+    frame = head.peek(64, _mp3_start(head))
     if len(frame) < 64 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:  # a frame of layer III
         return None
     # MPEG 1, or one of its extensions to lower rates, whose frames are half as long.

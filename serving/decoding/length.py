@@ -1,0 +1,12 @@
+"""How long a recording may be."""
+
+from serving.errors import RecordingTooLong
+
+
+def check_length(seconds: float, max_seconds: float) -> None:
+    """Raises RecordingTooLong."""
+    if seconds > max_seconds:
+        raise RecordingTooLong(
+            f"the recording is longer than the {max_seconds:g} s that this service takes; send it in parts",
+            field="audio",
+        )
