@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2
 from grpc import StatusCode
 
 from gateway.channels import ROUND_ROBIN
+from gateway.client import TranscriptionError
 from serving.server import running
 from support.dns import name_server
 from support.gateway.deployment import Deployment, deployed
@@ -111,7 +112,7 @@ async def test_describing_is_asked_again_by_grpc_itself(tmp_path):
 async def test_an_upload_is_never_repeated_by_grpc(tmp_path):
     asr = recognition(*UTTERANCES, faults=[failing(StatusCode.UNAVAILABLE, after=0)])
     async with deployed(tmp_path, asr, diarization(), attempts=1) as door:
-        with pytest.raises(Exception, match="no healthy backend"):
+        with pytest.raises(TranscriptionError, match="no healthy backend"):
             await door.transcript()
     assert len(asr.calls) == 1
 
@@ -141,6 +142,23 @@ async def test_replicas_that_appear_are_called_and_uploads_outlive_their_connect
         transcript = await upload
     assert transcript.text == WORDS
     assert [stage.attempts for stage in transcript.completed.stages] == [1, 1]
+
+
+async def test_a_name_that_the_system_knows_is_looked_up_by_the_gateway_itself(tmp_path):
+    asr, address = recognition(*UTTERANCES), free_address()
+    async with (
+        served(asr, address),
+        deployed(tmp_path, [], diarization(), asr=(f"dns:///{address}",)) as door,
+    ):
+        assert (await door.transcript()).text == WORDS
+
+
+async def test_a_name_that_nobody_knows_is_a_backend_that_cannot_be_reached(tmp_path):
+    async with deployed(tmp_path, [], diarization(), asr=("asr.invalid:50051",), attempts=2) as door:
+        with pytest.raises(TranscriptionError, match="no healthy backend for speech recognition"):
+            await door.transcript()
+        described = await door.client.describe()
+    assert not described.HasField("asr")
 
 
 async def cancelled(task: asyncio.Task) -> None:
