@@ -180,9 +180,11 @@ def test_which_addresses_are_on_this_machine(address, here):
 
 async def run(*arguments, **environment):
     """Exit code, standard output and standard error of the command line."""
+    # Whoever has set this means other authorities than the system's.
+    ours = {name: value for name, value in os.environ.items() if name != "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway.cli", *map(str, arguments)),
-        env={**os.environ, **environment},
+        env={**ours, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -211,6 +213,14 @@ async def test_the_command_line_shows_a_certificate_and_sends_a_token(folders):
         )
         assert (code, err) == (0, "")
     assert gateway.authorizations == [f"Bearer {SECRET}"] * 2
+
+
+async def test_the_command_line_trusts_the_systems_authorities_where_it_is_told_of_no_others(folders):
+    async with fake_gateway(**serving_with(folders / "gateway", mutual=False)) as (_, address):
+        system = {"SSL_CERT_FILE": str(folders / "caller" / "ca.crt")}
+        code, out, err = await run("describe", "--server", address, "--tls", **system)
+    assert (code, err) == (0, "")
+    assert "whisper" in out
 
 
 async def test_the_command_line_says_in_one_line_why_there_is_no_connection(folders):
