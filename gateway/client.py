@@ -115,9 +115,13 @@ class TranscriptionClient:
         call = self._stub.Transcribe(timeout=timeout, metadata=self._metadata())
         events = responses(call)
         upload = asyncio.create_task(_upload(call, gateway_pb2.TranscribeRequest, chunks, config))
+        is_complete = False
         try:
             async for event in events:
+                is_complete = event.HasField("completed")
                 yield event
+            if not is_complete:
+                raise TranscriptionError(grpc.StatusCode.INTERNAL, "the answer ended before it was complete")
         except aio.AioRpcError as error:
             raise self._translated(error) from None
         except asyncio.CancelledError:
@@ -138,16 +142,20 @@ class TranscriptionClient:
     ) -> gateway_pb2.TranscribeFileResponse:
         """Upload `chunks` and wait for the whole transcript. Raises TranscriptionError, and what `chunks` raises."""
         call = self._stub.TranscribeFile(timeout=timeout, metadata=self._metadata())
-        answer = response(call)
+        answer = asyncio.ensure_future(response(call))
+        upload = asyncio.create_task(_upload(call, gateway_pb2.TranscribeFileRequest, chunks, config))
         try:
-            await _upload(call, gateway_pb2.TranscribeFileRequest, chunks, config)
-        except BaseException:
-            answer.close()
-            raise
-        try:
+            # A call may end while its source has nothing to send.
+            await asyncio.wait((answer, upload), return_when=asyncio.FIRST_COMPLETED)
+            if upload.done():
+                upload.result()
             return await answer
         except aio.AioRpcError as error:
             raise self._translated(error) from None
+        finally:
+            upload.cancel()
+            answer.cancel()
+            await asyncio.gather(upload, answer, return_exceptions=True)
 
     async def describe(self, *, timeout: float | None = None) -> gateway_pb2.DescribeTranscriptionResponse:  # noqa: ASYNC109
         """What the gateway has behind it. Raises TranscriptionError."""

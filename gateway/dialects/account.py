@@ -33,10 +33,10 @@ class Account:
             raise Garbled(f"utterance {index} came in the place of {self.utterances}")
         self.utterances += 1
 
-    def horizons(self, since: int, horizon: int, final_horizon: int) -> None:
+    def horizons(self, horizon: int, final_horizon: int) -> None:
         """Of a change to the turns, in nanoseconds. Raises Garbled where it takes back what was final."""
-        if since < self._final_horizon or final_horizon < self._final_horizon:
-            raise Garbled("turns changed that were final")
+        if final_horizon < self._final_horizon:
+            raise Garbled("turns were final no longer")
         if final_horizon > horizon:
             raise Garbled("turns were final that were not known")
         self._final_horizon = final_horizon

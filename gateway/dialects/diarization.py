@@ -56,7 +56,7 @@ class DiarizationDialect:
                 yield Progress(self.stage, fraction=response.progress.fraction)
             case "turns":
                 patch = _patch(response.turns)
-                self._account.horizons(patch.since, patch.horizon, patch.final_horizon)
+                self._account.horizons(patch.horizon, patch.final_horizon)
                 yield from self._delivered(self._continued(patch))
             case "completed":
                 self._account.completed(response.completed.timing)

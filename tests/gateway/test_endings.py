@@ -103,6 +103,19 @@ async def test_a_stage_that_fails_for_good_ends_the_other_at_once(tmp_path):
         await check_backends_cancelled(diarizer)
 
 
+async def test_a_file_call_that_fails_is_told_of_while_nothing_is_sent(tmp_path):
+    async def waiting():
+        async for chunk in audio(1.0):
+            yield chunk
+        await asyncio.Event().wait()
+
+    asr = recognition(faults=[failing(StatusCode.FAILED_PRECONDITION, after=0)])
+    async with deployed(tmp_path, asr, diarization()) as door, asyncio.timeout(5):
+        with pytest.raises(TranscriptionError) as caught:
+            await door.client.transcribe_file(waiting(), configuration(pcm=PCM))
+    assert caught.value.code == StatusCode.FAILED_PRECONDITION
+
+
 async def test_an_error_of_the_upload_ends_the_backends_calls(tmp_path):
     asr, diarizer = recognition(faults=[hanging()]), diarization(faults=[hanging()])
     async with deployed(tmp_path, asr, diarizer) as door, grpc.aio.insecure_channel(door.address) as channel:

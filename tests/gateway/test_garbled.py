@@ -72,13 +72,6 @@ RECOGNITIONS = [
 ]
 
 
-def takes_back_what_was_final(diarizer: FakeDiarization) -> None:
-    diarizer.script[1:1] = [
-        early(3.0, turns_update(TURNS[:1], horizon=3.0, final=3.0)),
-        early(6.0, turns_update([(0.4, 2.6, "SPEAKER_01")], since=0.0, horizon=6.0, final=3.0)),
-    ]
-
-
 def goes_back_with_what_is_final(diarizer: FakeDiarization) -> None:
     diarizer.script[1:1] = [
         early(3.0, turns_update(TURNS[:1], horizon=3.0, final=3.0)),
@@ -99,7 +92,6 @@ def has_heard_more_than_there_was(diarizer: FakeDiarization) -> None:
 
 
 DIARIZATIONS = [
-    takes_back_what_was_final,
     goes_back_with_what_is_final,
     is_surer_than_it_knows,
     ends_turns_before_they_begin,
