@@ -71,8 +71,8 @@ def happened(event: str) -> None:
 
 
 def model_names(models: Iterable[ModelInfo]) -> list[str]:
-    """By which models that bear the same name are told apart."""
-    return [f"{model.name}@{model.fingerprint[:12]}" for model in models]
+    """With the beginning of their fingerprints, by which models of one name are told apart."""
+    return [f"{model.name}@{model.fingerprint[:12]}".removesuffix("@") for model in models]
 
 
 def failed(span: Span, error: BaseException) -> None:
