@@ -12,6 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, get_current_span
 from serving import errors, logs, tracing
 from serving.config import ServerConfig
 from serving.tracing.calls import calling, propagated
+from support.certificates import Authority
 from support.fake_service import FakeService, audio, config, end, limits, opened, status_of
 from support.traces import collecting
 
@@ -112,7 +113,7 @@ async def test_a_cancelled_call_is_told_from_a_late_one():
         await entered.wait()
         calling.cancel()
         await asyncio.wait((calling,))
-        await status_of(door.recognize(*UPLOAD, timeout=0.2))
+        await status_of(door.recognize(*UPLOAD, timeout=1.0))
 
     codes = [span.attributes["rpc.response.status_code"] for span in collector.named(RECOGNIZE)]
     assert codes == ["CANCELLED", "DEADLINE_EXCEEDED"]
@@ -291,6 +292,22 @@ async def test_a_collector_that_comes_back_is_noticed(log_lines, monkeypatch):
     events = [line["event"] for line in log_lines()]
     assert events.count("traces arrive again") == 1
     assert len(complaints(log_lines())) == 1
+
+
+async def test_a_collector_may_ask_for_mutual_tls(tmp_path, monkeypatch):
+    authority = Authority()
+    authority.identity("asr").write(tmp_path)
+    for name, file in (
+        ("CERTIFICATE", "ca.crt"),
+        ("CLIENT_CERTIFICATE", "tls.crt"),
+        ("CLIENT_KEY", "tls.key"),
+    ):
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", str(tmp_path / file))
+    with collecting(authority.identity("collector")) as collector:
+        async with opened(FakeService(limits(traces_endpoint=collector.endpoint))) as door:
+            await door.describe()
+
+    assert [span.name for span in collector.spans] == [DESCRIBE]
 
 
 async def test_a_header_that_cannot_be_read_is_not_shown(log_lines, monkeypatch):

@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from support.certificates import Identity
 from support.waiting import until
 
 ERROR = trace_pb2.Status.STATUS_CODE_ERROR
@@ -92,12 +93,20 @@ def values(attributes: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
-    """In threads of its own, so that tests may wait for processes that send what they have left."""
+def collecting(identity: Identity | None = None) -> Iterator[Collector]:
+    """In threads of its own, so that tests may wait for processes that send what they have left.
+
+    With an identity it takes those over TLS only whom the identity's authority knows.
+    """
     with ThreadPoolExecutor(1) as threads:
         collector, server = Collector(), grpc.server(threads)
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
-        collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        if identity is None:
+            collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        else:
+            pair = (identity.key, identity.certificate)
+            credentials = grpc.ssl_server_credentials([pair], identity.trusted, require_client_auth=True)
+            collector.endpoint = f"https://127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
         server.start()
         try:
             yield collector
