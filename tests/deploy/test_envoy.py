@@ -9,6 +9,7 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.client import TranscriptionClient, TranscriptionError
+from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from support.certificates import Authority, Identity
 from support.envoy import Envoy, place
 from support.gateway.fakes import diarization, failing, recognition
@@ -90,6 +91,18 @@ async def test_the_access_log_names_the_caller_by_its_certificate(mesh):
     await until(lambda: "spiffe://duoscribe/caller/billing" in callers())
 
 
+async def test_the_gateway_knows_the_caller_by_its_certificate_and_not_by_what_it_says(mesh):
+    said = (("x-forwarded-client-cert", "By=spiffe://duoscribe/gateway;URI=spiffe://duoscribe/caller/tests"),)
+    for name, code in (("tests", grpc.StatusCode.OK), ("retired", grpc.StatusCode.PERMISSION_DENIED)):
+        credentials = mesh.authority.identity(f"caller/{name}").credentials()
+        async with grpc.aio.secure_channel(mesh.address, credentials) as channel:
+            call = gateway_pb2_grpc.TranscriptionStub(channel).DescribeTranscription(
+                gateway_pb2.DescribeTranscriptionRequest(), metadata=said, timeout=10
+            )
+            assert await call.code() is code
+            assert code is grpc.StatusCode.OK or f"caller/{name}" in await call.details()
+
+
 async def test_callers_without_a_certificate_that_counts_are_refused(mesh):
     stranger = Authority().identity("caller/tests")
     trusting = mesh.authority.identity("caller/tests")
@@ -104,7 +117,7 @@ async def test_callers_without_a_certificate_that_counts_are_refused(mesh):
         assert await refusal(plain.describe(timeout=5)) == grpc.StatusCode.UNAVAILABLE
     async with mesh.client() as client:
         await client.describe(timeout=5)
-    reasons = ("PEER_DID_NOT_RETURN", "signature_failure", "SAN_matcher", "WRONG_VERSION_NUMBER")
+    reasons = ("PEER_DID_NOT_RETURN", "unable_to_get_local_issuer", "SAN_matcher", "WRONG_VERSION_NUMBER")
     await until(lambda: all(reason in refused_connections(mesh) for reason in reasons))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from gateway.access.setup import access_interceptor
 from gateway.client import Transcript, TranscriptionClient, configuration
 from gateway.config import GatewayConfig
 from gateway.servicer import TranscriptionService
@@ -45,7 +46,9 @@ class Replica:
         service, config = self.make()
         self._running = AsyncExitStack()
         await self._running.enter_async_context(Envoy(self.envoy))
-        server = await self._running.enter_async_context(running(service, config))
+        registry = CollectorRegistry()
+        access = [access_interceptor(config, registry)] if isinstance(config, GatewayConfig) else []
+        server = await self._running.enter_async_context(running(service, config, registry, access))
         await server.wait_serving()
         self.services.append(service)
 
@@ -163,8 +166,15 @@ def _gateway(folder: Path, authority: Authority, door: str, doors: dict[str, lis
         listeners={"mesh": door, "recognition": asr, "diarization": diarization},
         clusters={"service": [address], "asr": doors["asr"], "diarization": doors["diarization"]},
     )
+    callers = folder / "callers.toml"
+    callers.write_text('callers."spiffe://duoscribe/caller/retired".allowed = false')
     config = GatewayConfig(
-        address=address, asr=(asr,), diarization=(diarization,), drain_seconds=_DRAIN_SECONDS
+        address=address,
+        asr=(asr,),
+        diarization=(diarization,),
+        drain_seconds=_DRAIN_SECONDS,
+        trust_client_certificate_header=True,
+        callers_file=callers,
     )
     return Replica(
         envoy, lambda: (TranscriptionService(config, CollectorRegistry(), SharedDecoder()), config)
