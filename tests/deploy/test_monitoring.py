@@ -8,8 +8,10 @@ from pathlib import Path
 import promql_parser
 import pytest
 import yaml
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from promql_parser import VectorSelector
 
+from serving.metrics import exemplar
 from support.told import told
 from tools.dockerfile import DOCKERFILE, read
 
@@ -149,6 +151,21 @@ def test_panels_ask_the_data_source_that_is_provisioned(dashboard):
             panel["datasource"]["uid"],
             *(target["datasource"]["uid"] for target in panel["targets"]),
         } == {source["uid"]}
+
+
+def test_an_exemplars_trace_is_looked_up_where_traces_are_kept():
+    sources = [
+        source
+        for path in (DEPLOY / "grafana" / "datasources").glob("*.yaml")
+        for source in yaml.safe_load(path.read_text())["datasources"]
+    ]
+    with use_span(NonRecordingSpan(SpanContext(1, 1, is_remote=True, trace_flags=TraceFlags(1)))):
+        (label,) = exemplar() or {}
+    (link,) = next(source["jsonData"] for source in sources if source["type"] == "prometheus")[
+        "exemplarTraceIdDestinations"
+    ]
+    assert link["name"] == label
+    assert link["datasourceUid"] in {source["uid"] for source in sources if source["type"] == "jaeger"}
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
