@@ -35,7 +35,7 @@ def listed(target: str) -> tuple[str, ...] | None:
 async def lookup(host: str, port: int) -> set[str]:
     """Targets of one family, the one that the system prefers: a replica with addresses of both would count twice.
 
-    Raises OSError.
+    Raises OSError, and UnicodeError for what cannot be a name.
     """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family = found[0][0]
@@ -51,13 +51,13 @@ async def follow(
     *,
     seconds: float = _LOOKUP_SECONDS,
 ) -> None:
-    """Tell `update` of the replicas that `look` finds, again and again; who is known stays known where it raises OSError."""
+    """Tell `update` of the replicas that `look` finds, again and again; who is known stays known where it finds no answer."""
     wait = min(seconds, _FIRST_LOOKUP_SECONDS)
     while True:
         try:
             update(await look())
-        except OSError as error:
-            _log.warning("a backend's name cannot be looked up", reason=error.strerror)
+        except (OSError, UnicodeError) as error:  # the second for a name that no name can be
+            _log.warning("a backend's name cannot be looked up", reason=str(error))
         else:
             wait = seconds
         await asyncio.sleep(wait)

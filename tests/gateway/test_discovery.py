@@ -43,19 +43,21 @@ async def test_a_name_is_looked_up_in_one_family():
     assert len(await lookup("localhost", 50051)) == 1
 
 
-async def test_a_name_that_is_not_there_is_an_error_of_the_system():
-    with pytest.raises(OSError, match=r".+"):
-        await lookup("name.invalid", 50051)
+@pytest.mark.parametrize(("name", "error"), [("name.invalid", OSError), ("no..name", UnicodeError)])
+async def test_a_name_that_is_not_there_is_an_error(name, error):
+    with pytest.raises(error, match=r".+"):
+        await lookup(name, 50051)
 
 
-async def test_replicas_are_followed_and_stay_known_while_the_name_is_not():
-    answers = [{"a"}, OSError(-3, "try again"), {"a", "b"}]
+@pytest.mark.parametrize("error", [OSError(-3, "try again"), UnicodeError("label empty")])
+async def test_replicas_are_followed_and_stay_known_while_the_name_is_not(error):
+    answers = [{"a"}, error, {"a", "b"}]
     heard = []
     done = asyncio.Event()
 
     async def look():
         answer = answers.pop(0) if answers else await asyncio.Event().wait()
-        if isinstance(answer, OSError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
