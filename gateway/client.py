@@ -175,7 +175,7 @@ class TranscriptionClient:
     def _translated(self, error: aio.AioRpcError) -> TranscriptionError:
         """The caller's view of a status, rich details included (google.rpc)."""
         status = from_rpc_error(error)
-        if reason := why_unreachable(status.message, encrypted=self._encrypted):
+        if reason := why_unreachable(error.code(), status.message, encrypted=self._encrypted):
             return NotConnected(error.code(), reason)
         field, retry_after = "", None
         for detail in status.details:

@@ -100,9 +100,9 @@ def token_of(text: str, place: str) -> str:
     return token
 
 
-def why_unreachable(details: str, *, encrypted: bool) -> str | None:
+def why_unreachable(code: grpc.StatusCode, details: str, *, encrypted: bool) -> str | None:
     """What gRPC says where a call found no connection, in words for who called; None where there was one."""
-    if not any(sign in details for sign in _NO_CONNECTION):
+    if code is not grpc.StatusCode.UNAVAILABLE or not any(sign in details for sign in _NO_CONNECTION):
         return None
     for sign, reason in _TLS_REASONS:
         if sign in details:

@@ -11,7 +11,7 @@ from grpc import StatusCode
 
 from gateway.cli import main
 from gateway.client import CertificateFiles, NotConnected, TranscriptionClient, token_in
-from gateway.connecting import UnusableToken, is_on_this_machine
+from gateway.connecting import UnusableToken, is_on_this_machine, why_unreachable
 from serving.certificates import UnusableCertificate
 from support.certificates import Authority
 from support.gateway.fake_gateway import fake_gateway
@@ -98,6 +98,18 @@ async def test_a_gateway_that_does_not_speak_tls(folders):
     async with fake_gateway() as (_, address):
         reason = await why_not(address, credentials=files_in(folders / "caller"))
     assert "does not speak TLS" in reason
+
+
+@pytest.mark.parametrize(
+    ("code", "details"),
+    [
+        (StatusCode.UNAVAILABLE, "all replicas are draining"),
+        (StatusCode.UNAVAILABLE, "Socket closed"),
+        (StatusCode.INVALID_ARGUMENT, "last error: Socket closed"),
+    ],
+)
+def test_what_a_gateway_says_is_not_taken_for_a_connection_that_failed(code, details):
+    assert why_unreachable(code, details, encrypted=True) is None
 
 
 async def test_a_client_that_lives_on_takes_up_renewed_certificates(folders):
