@@ -3,7 +3,8 @@
     python -m benchmarks.faults [--recordings 500] [--engines deterministic|real] [--fault NAME …] [--seed 1]
 
 Two gateways and two replicas of each backend run as processes, each behind a TCP proxy. Faults strike at random moments, one
-kind a round, and in the last round any of them; what died is started again. Callers upload at various speeds, in chunks of
+kind a round, and in the last round any of them; what died is started again. Mostly one replica of a service is struck at a
+time, so that there is another to turn to. Callers upload at various speeds, in chunks of
 various sizes; one in ten cancels, and one in ten has a deadline too short. A round's uploads are counted as
 
 complete            word for word, speaker for speaker and turn for turn as where nothing went wrong
@@ -14,7 +15,8 @@ never ended         given up after three minutes: must be 0
 silently wrong      anything else: must be 0
 
 The deterministic engines take words and speakers from the samples, so that audio which is lost, repeated or reordered shows.
-The real ones are the default models; with them only backends are killed, every few seconds. Prints a table in Markdown.
+The real ones are the default models; with them only backends are killed, and all calls have to be complete: nobody cancels.
+Prints a table in Markdown.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -31,17 +34,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.corpus import conversation
 from benchmarks.deterministic.recordings import recording
-from benchmarks.faults.faults import BACKEND_KILLED, FAULTS, Fault, any_of
+from benchmarks.faults.faults import BACKEND_KILLED, FAULTS, NONE, Fault
 from benchmarks.faults.replicas import Deployment, deployed
 from benchmarks.faults.rounds import Round, Tally
 from benchmarks.faults.table import table
 from benchmarks.faults.uploads import Caller, Upload, drawn
 from benchmarks.faults.verdicts import Kind, Reference, Verdict
 
+ANY = "any"
 _DIFFERENT = 20
 _LONGEST_UPLOAD_SECONDS = 10.0
 # Shorter than a backend is hung; longer than one at work is silent, which is 10 s at most but for these short recordings.
-_FLAGS = {"gateway": ("--silence-seconds=5",)}
+_FLAGS = {"deterministic": {"gateway": ("--silence-seconds=5",)}, "real": {}}
 
 
 def main() -> int:
@@ -60,7 +64,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--recordings", type=int, default=500, help="uploads in all")
     parser.add_argument("--engines", choices=("deterministic", "real"), default="deterministic")
-    parser.add_argument("--fault", action="append", default=[], help="only those whose names hold this")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        help=f"only those whose names hold this; {ANY!r} for all in one round",
+    )
     parser.add_argument("--at-once", type=int, default=6, help="uploads at a time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="an empty folder for the processes' logs")
@@ -69,7 +78,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _run(arguments: argparse.Namespace, folder: Path, chance: random.Random) -> list[Tally]:
     recordings = _recordings(arguments.engines, min(_DIFFERENT, arguments.recordings), chance)
-    faults = _faults(arguments.engines, arguments.fault)
+    kinds = _kinds(arguments.engines, arguments.fault)
     with _progress() as progress:
         bar = progress.add_task("starting", total=arguments.recordings)
 
@@ -78,16 +87,14 @@ async def _run(arguments: argparse.Namespace, folder: Path, chance: random.Rando
             if found.kind in {Kind.WRONG, Kind.HUNG}:
                 progress.console.print(f"{found.kind.value}: {found.detail}")
 
-        async with deployed(folder, arguments.engines, _FLAGS) as deployment:
+        async with deployed(folder, arguments.engines, _FLAGS[arguments.engines]) as deployment:
             references = [await _undisturbed(deployment, pcm) for pcm in recordings]
             rounds = Round(deployment, recordings, references, at_once=arguments.at_once, tell=tell)
             tallies = []
-            for fault, count in zip(faults, _shares(arguments.recordings, len(faults)), strict=True):
-                progress.update(bar, description=fault.name)
-                uploads = [
-                    drawn(chance, len(recordings), longest=_LONGEST_UPLOAD_SECONDS) for _ in range(count)
-                ]
-                tallies.append(await rounds.run(fault, uploads, chance))
+            for faults, count in zip(kinds, _shares(arguments.recordings, len(kinds)), strict=True):
+                progress.update(bar, description=faults[0].name if len(faults) == 1 else "any of them")
+                uploads = [_drawn(arguments.engines, chance, len(recordings)) for _ in range(count)]
+                tallies.append(await rounds.run(faults, uploads, chance))
     return tallies
 
 
@@ -98,9 +105,19 @@ def _recordings(engines: str, count: int, chance: random.Random) -> list[bytes]:
     return [recording(chance.randint(1, 4), chance.uniform(3, 45), seed=index) for index in range(count)]
 
 
-def _faults(engines: str, wanted: Sequence[str]) -> list[Fault]:
-    faults = [BACKEND_KILLED] if engines == "real" else [*FAULTS, any_of(FAULTS)]
-    return [fault for fault in faults if not wanted or any(name in fault.name for name in wanted)]
+def _kinds(engines: str, wanted: Sequence[str]) -> list[Sequence[Fault]]:
+    """The faults of each round."""
+    if engines == "real":
+        return [[BACKEND_KILLED]]
+    alone = [[fault] for fault in (NONE, *FAULTS) if not wanted or any(name in fault.name for name in wanted)]
+    return [*alone, FAULTS] if not wanted or ANY in wanted else [*alone]
+
+
+def _drawn(engines: str, chance: random.Random, recordings: int) -> Upload:
+    upload = drawn(chance, recordings, longest=_LONGEST_UPLOAD_SECONDS)
+    if engines == "real":
+        return replace(upload, accept_partial=False, cancelled_after=None, deadline=None)
+    return upload
 
 
 def _shares(total: int, parts: int) -> list[int]:

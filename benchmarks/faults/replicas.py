@@ -42,8 +42,8 @@ class Replica:
     def __init__(self, launch: Launch, proxy: Proxy, folder: Path, sink: Sink) -> None:
         self.name = launch.name
         self.proxy = proxy
-        self.is_serving = False
-        """Whether it may be sent calls: it has started, and nothing is being done to it."""
+        self.is_serving = True
+        """Whether it has started, and nothing is being done to it."""
         self._launch = launch
         self._folder = folder
         self._sink = sink
@@ -72,17 +72,14 @@ class Replica:
         """Raises ServiceDied."""
         self._process = await ServiceProcess.start(self._launch, self._folder, self._sink)
         self.proxy.target = await self._process.ready()
-        self.is_serving = True
 
     async def kill(self) -> None:
         """As the kernel does it when memory runs out: no warning, no farewell."""
-        self.is_serving = False
         os.kill(self.pid, signal.SIGKILL)
         await self.stop()
 
     async def stop(self) -> None:
         """It drains."""
-        self.is_serving = False
         process, self._process = self._process, None
         if process is not None:
             await process.stop(_GRACE_SECONDS)
@@ -112,11 +109,6 @@ class Deployment:
     @property
     def replicas(self) -> tuple[Replica, ...]:
         return self.gateways + self.backends
-
-    def siblings(self, replica: Replica) -> tuple[Replica, ...]:
-        """The other replicas of its service."""
-        (service,) = (same for same in (self.gateways, self.asr, self.diarization) if replica in same)
-        return tuple(sibling for sibling in service if sibling is not replica)
 
     def heal(self) -> None:
         for replica in self.replicas:

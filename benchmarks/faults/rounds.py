@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.faults.faults import Fault
-from benchmarks.faults.replicas import Deployment
+from benchmarks.faults.replicas import Deployment, Replica
 from benchmarks.faults.uploads import Caller, Upload
 from benchmarks.faults.verdicts import Kind, Reference, Verdict, verdict
 from gateway.client import TranscriptionError
@@ -26,6 +26,7 @@ class Tally:
 
     fault: str
     strikes: int = 0
+    """Replicas that were struck."""
     replayed: int = 0
     kinds: Counter[Kind] = field(default_factory=Counter)
     details: Counter[str] = field(default_factory=Counter)
@@ -57,9 +58,11 @@ class Round:
         self._places = asyncio.Semaphore(at_once)
         self._tell = tell
 
-    async def run(self, fault: Fault, uploads: Sequence[Upload], chance: random.Random) -> Tally:
-        tally, over = Tally(fault.name), asyncio.Event()
-        striking = asyncio.create_task(self._strike(fault, tally, chance, over))
+    async def run(self, faults: Sequence[Fault], uploads: Sequence[Upload], chance: random.Random) -> Tally:
+        """Any of the faults strikes, and further ones while it is put right."""
+        tally = Tally(faults[0].name if len(faults) == 1 else "any of them")
+        over = asyncio.Event()
+        striking = asyncio.create_task(self._strike(faults, tally, chance, over))
         async with asyncio.TaskGroup() as tasks:
             for upload in uploads:
                 await self._places.acquire()
@@ -69,10 +72,17 @@ class Round:
         tally.left_behind = await self._left_behind()
         return tally
 
-    async def _strike(self, fault: Fault, tally: Tally, chance: random.Random, over: asyncio.Event) -> None:
-        while not await _within(over, chance.expovariate(1.0) * fault.pause_seconds):
-            await fault.strike(self._deployment, chance)
-            tally.strikes += 1
+    async def _strike(
+        self, faults: Sequence[Fault], tally: Tally, chance: random.Random, over: asyncio.Event
+    ) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            fault = chance.choice(faults)
+            while not await _within(over, chance.expovariate(1.0) * fault.pause_seconds):
+                for replica in fault.targets(self._deployment, chance):
+                    replica.is_serving = False
+                    tasks.create_task(_struck(fault, replica))
+                    tally.strikes += 1
+                fault = chance.choice(faults)
 
     async def _upload(self, upload: Upload, tally: Tally, chance: random.Random) -> None:
         # As a mesh does it, which takes a gateway out of its endpoints before it ends.
@@ -95,6 +105,11 @@ class Round:
             async with asyncio.timeout(_LETTING_GO_SECONDS):
                 await until_idle(self._deployment)
         return await left_behind(self._deployment)
+
+
+async def _struck(fault: Fault, replica: Replica) -> None:
+    await fault.strike(replica)
+    replica.is_serving = True
 
 
 async def until_idle(deployment: Deployment) -> None:
