@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 from gateway.dialects import RecognitionDialect
 from gateway.fanout import CallOptions, StageRun
 from gateway.inbox import Inbox
+from gateway.replicas import Replica, Replicas
 from gateway.reports import Ended, Words
 from gateway.retries import RetryPolicy
 from gateway.spool import Spool
@@ -53,8 +54,11 @@ async def stage(asr: FakeRecognition) -> AsyncIterator[Stage]:
     async with running(asr, asr.config) as server, grpc.aio.insecure_channel(server.address) as channel:
         await server.wait_serving()
         spool, inbox = Spool(1_000_000), Inbox(1)
-        method = asr_pb2_grpc.SpeechRecognitionStub(channel).Recognize
-        run = StageRun(RecognitionDialect("call-7", ""), method, inbox, options)
+        stub = asr_pb2_grpc.SpeechRecognitionStub(channel)
+        replicas = Replicas(lambda target: Replica(channel, stub, target))
+        replicas.update([server.address])
+        dialect = RecognitionDialect("call-7", "")
+        run = StageRun(dialect, replicas, lambda stub: stub.Recognize, inbox, options)
 
         async def follow() -> Ended:
             ended = await run.run(spool)
