@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from asr_service.jobs import Batch
+from serving.metrics import exemplar
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 # From a GPU that serves one caller to a CPU that does not keep up with speech.
@@ -120,4 +121,4 @@ class AsrMetrics:
     def recognised(self, audio_seconds: float, wall_seconds: float) -> None:
         """A recording, whole."""
         if audio_seconds:
-            self._real_time_factor.observe(wall_seconds / audio_seconds)
+            self._real_time_factor.observe(wall_seconds / audio_seconds, exemplar())

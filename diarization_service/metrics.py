@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from diarization_service.reports import EMBEDDING, SEGMENTATION, Report
+from serving.metrics import exemplar
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 # From a small batch on a GPU to the clustering of a day.
@@ -95,7 +96,7 @@ class DiarizationMetrics:
         """A recording, whole."""
         self._audio.inc(audio_seconds)
         if audio_seconds:
-            self._real_time_factor.observe(wall_seconds / audio_seconds)
+            self._real_time_factor.observe(wall_seconds / audio_seconds, exemplar())
 
     def refused(self) -> None:
         self._refused.inc()
