@@ -12,7 +12,7 @@ from support.settings import is_accepted, variables
 from tools.dockerfile import DOCKERFILE, read
 
 FOLDER = DOCKERFILE.parent
-FILES = ("compose.yaml", "compose.gpu.yaml")
+FILES = ("compose.yaml", "compose.gpu.yaml", "compose.tls.yaml")
 IMAGES = read(DOCKERFILE.read_text(encoding="utf-8"))
 OURS = ("gateway", "asr", "diarization")
 PREFIX = "DUOSCRIBE_"
