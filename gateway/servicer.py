@@ -21,6 +21,7 @@ from gateway.metrics import GatewayMetrics
 from gateway.session import Session
 from gateway.spool import Spool
 from gateway.transcript import Transcript
+from gateway.turns import Turns
 from serving.audio import Bounds, Decoder, open_recording
 from serving.errors import Loading
 from serving.limits import service_limits
@@ -49,6 +50,7 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         self, config: GatewayConfig, registry: CollectorRegistry, decoder: Decoder | None = None
     ) -> None:
         self._config = config
+        self._turns = Turns()
         self._registry = registry
         self._metrics = GatewayMetrics(registry)
         self._decoder = decoder or Decoder(config.spool_directory)
@@ -132,7 +134,9 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         speaker_bounds(upload.config.speakers)
         inbox = Inbox(_INBOX_SIZE)
         with (
-            closing(Spool(self._config.spool_memory_bytes, self._config.spool_directory)) as spool,
+            closing(
+                Spool(self._config.spool_memory_bytes, self._config.spool_directory, self._turns)
+            ) as spool,
             self._metrics.recording(spool, context) as measured,
         ):
             async with open_recording(

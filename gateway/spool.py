@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gateway.turns import Turns
 from serving.disk import disk_errors
 from serving.errors import Unavailable
 from serving.times import SAMPLE_RATE
@@ -23,6 +24,9 @@ _OWNER = "the gateway"
 # Eight seconds of sound: what a reader gets at a time, at most.
 PIECE_BYTES = 256 * 1024
 
+# Half a second: who sends or reads so much at a time may be faster than real time, and takes turns with the others.
+_LARGE_BYTES = 16 * 1024
+
 # What goes to the file at a time, at least, since every turn in a thread costs as much as copying it.
 _SPILLED_BYTES = 512 * 1024
 # What stays in memory of a recording that did not fit: half a minute.
@@ -32,10 +36,14 @@ _TAIL_BYTES = 1024 * 1024
 class Spool:
     """One writer, any number of readers; for mono 16-bit samples at SAMPLE_RATE. Belongs to one event loop."""
 
-    def __init__(self, memory_bytes: int, directory: Path | None = None) -> None:
-        """Holds at most `memory_bytes` in memory; `directory` is where the file goes, by default the system's."""
+    def __init__(self, memory_bytes: int, directory: Path | None = None, turns: Turns | None = None) -> None:
+        """Holds at most `memory_bytes` in memory; `directory` is where the file goes, by default the system's.
+
+        `turns` are those that the spools of one event loop share.
+        """
         self._memory_bytes = memory_bytes
         self._directory = directory
+        self._turns = turns or Turns()
         # What was written last, and where in the recording each of it starts; the first `_spilled` bytes are in the file.
         self._blocks: list[bytes] = []
         self._starts: list[int] = []
@@ -65,6 +73,7 @@ class Spool:
         Raises Unavailable where the disk does not take it (which fails the readers too), and the error of an earlier
         failure.
         """
+        await self._take_turn(pcm)
         if self._error is not None:
             raise self._error
         if self._finished:
@@ -102,6 +111,7 @@ class Spool:
         while await self._has_more(position):
             piece = await self._piece(position)
             position += len(piece)
+            await self._take_turn(piece)
             yield piece
             if len(piece) < gather_seconds * _BYTES_PER_SECOND:
                 await self._ended_within(gather_seconds)
@@ -143,6 +153,11 @@ class Spool:
             if self._finished:
                 return False
             await self._changed.wait()
+
+    async def _take_turn(self, pcm: bytes) -> None:
+        """Before a piece is worked on that is large enough to be noticed by others."""
+        if len(pcm) >= _LARGE_BYTES:
+            await self._turns.take()
 
     async def _ended_within(self, seconds: float) -> None:
         with suppress(TimeoutError):
