@@ -66,7 +66,8 @@ class NotConnected(TranscriptionError):  # noqa: N818 - named after what happene
 
 
 class TranscriptionClient:
-    """Calls one gateway: "host:port", "dns:///name:port" or "unix:/path"; encrypted where credentials are given.
+    """Calls one gateway: "host:port", "dns:///name:port" or "unix:/path"; encrypted where credentials are given, unless over a
+    socket.
 
     Credentials in files are read again when they change, so that certificates can be renewed under a client that lives long.
     `server_name` is the name that the gateway's certificate holds, where it is not the address's. A `token` goes with every

@@ -45,14 +45,17 @@ class UnusableToken(Exception):  # noqa: N818 - named after what is wrong
 def open_channel(
     address: str, credentials: grpc.ChannelCredentials | CertificateFiles | None, server_name: str
 ) -> aio.Channel:
-    """Files are read again when they change. Raises UnusableCertificate."""
+    """Encrypted where there are credentials, unless over a socket; files are read again when they change.
+
+    Raises UnusableCertificate.
+    """
     options: list[tuple[str, str | int]] = [
         # A four-hour transcript in one message is larger than gRPC's 4 MiB.
         ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         *keepalive_options(interval_ms=60_000, timeout_ms=20_000),
         *([("grpc.default_authority", server_name)] if server_name else []),
     ]
-    if credentials is None:
+    if credentials is None or address.startswith("unix"):
         # A token that may not leave this machine shall not take the way over a proxy either.
         options += [("grpc.enable_http_proxy", 0)] if is_on_this_machine(address) else []
         return aio.insecure_channel(address, options=options)

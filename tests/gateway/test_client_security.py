@@ -112,6 +112,12 @@ def test_what_a_gateway_says_is_not_taken_for_a_connection_that_failed(code, det
     assert why_unreachable(code, details, encrypted=True) is None
 
 
+async def test_a_socket_is_spoken_to_in_plain_text(folders):
+    serving = serving_with(folders / "gateway")
+    async with fake_gateway(address=f"unix:{folders}/gateway.sock", **serving) as (_, address):
+        assert await described(address, credentials=files_in(folders / "caller")) == "whisper"
+
+
 async def test_a_client_that_lives_on_takes_up_renewed_certificates(folders):
     renewed = Authority()
     async with (
