@@ -14,13 +14,15 @@ from gateway.reports import Stage
 from gateway.spool import Spool
 from serving.admission import CUT
 from serving.call_metrics import code_of
-from serving.errors import Abandoned
 from serving.metrics import exemplar
 from serving.status import most_telling
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 Outcome: TypeAlias = Literal["complete", "partial", "failed", "cancelled"]
+
+# What ends a recording by its caller's doing: leaving, a deadline, silence.
+_CALLERS_ENDINGS = {code_pb2.CANCELLED, code_pb2.DEADLINE_EXCEEDED}
 
 # From a short recording on a GPU to one of hours on a CPU.
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 7200)
@@ -125,5 +127,5 @@ def _failure(error: BaseException, context: _Context) -> tuple[Outcome, int]:
     told = most_telling(error)
     if isinstance(told, asyncio.CancelledError) and told.args == (CUT,):
         return "failed", code_pb2.UNAVAILABLE
-    outcome: Outcome = "cancelled" if isinstance(told, asyncio.CancelledError | Abandoned) else "failed"
-    return outcome, code_of(error, context)
+    code = code_of(error, context)
+    return ("cancelled" if code in _CALLERS_ENDINGS else "failed"), code
