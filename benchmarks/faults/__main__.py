@@ -1,6 +1,6 @@
 """Uploads recordings while things go wrong, and compares each transcript with the undisturbed one.
 
-    python -m benchmarks.faults [--recordings 500] [--engines deterministic|real] [--fault NAME …] [--seed 1]
+    python -m benchmarks.faults [--recordings 500] [--engines deterministic|real] [--fault NAME …] [--together] [--seed 1]
 
 Two gateways and two replicas of each backend run as processes, each behind a TCP proxy. Faults strike at random moments, one
 kind a round, and in the last round any of them; what died is started again. Mostly one replica of a service is struck at a
@@ -41,7 +41,6 @@ from benchmarks.faults.table import table
 from benchmarks.faults.uploads import Caller, Upload, drawn
 from benchmarks.faults.verdicts import Kind, Reference, Verdict
 
-ANY = "any"
 _DIFFERENT = 20
 _LONGEST_UPLOAD_SECONDS = 10.0
 # Shorter than a backend is hung; longer than one at work is silent, which is 10 s at most but for these short recordings.
@@ -64,12 +63,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--recordings", type=int, default=500, help="uploads in all")
     parser.add_argument("--engines", choices=("deterministic", "real"), default="deterministic")
-    parser.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        help=f"only those whose names hold this; {ANY!r} for all in one round",
-    )
+    parser.add_argument("--fault", action="append", default=[], help="only those whose names hold this")
+    parser.add_argument("--together", action="store_true", help="only the round in which any of them strikes")
     parser.add_argument("--at-once", type=int, default=6, help="uploads at a time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="an empty folder for the processes' logs")
@@ -78,7 +73,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _run(arguments: argparse.Namespace, folder: Path, chance: random.Random) -> list[Tally]:
     recordings = _recordings(arguments.engines, min(_DIFFERENT, arguments.recordings), chance)
-    kinds = _kinds(arguments.engines, arguments.fault)
+    kinds = _kinds(arguments)
     with _progress() as progress:
         bar = progress.add_task("starting", total=arguments.recordings)
 
@@ -105,12 +100,13 @@ def _recordings(engines: str, count: int, chance: random.Random) -> list[bytes]:
     return [recording(chance.randint(1, 4), chance.uniform(3, 45), seed=index) for index in range(count)]
 
 
-def _kinds(engines: str, wanted: Sequence[str]) -> list[Sequence[Fault]]:
+def _kinds(arguments: argparse.Namespace) -> list[Sequence[Fault]]:
     """The faults of each round."""
-    if engines == "real":
+    if arguments.engines == "real":
         return [[BACKEND_KILLED]]
-    alone = [[fault] for fault in (NONE, *FAULTS) if not wanted or any(name in fault.name for name in wanted)]
-    return [*alone, FAULTS] if not wanted or ANY in wanted else [*alone]
+    wanted = arguments.fault or [""]
+    faults = [fault for fault in FAULTS if any(name in fault.name for name in wanted)]
+    return [faults] if arguments.together else [[NONE], *([fault] for fault in faults), faults]
 
 
 def _drawn(engines: str, chance: random.Random, recordings: int) -> Upload:

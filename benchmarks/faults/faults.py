@@ -60,8 +60,12 @@ async def kill(replica: Replica) -> None:
 
 async def kill_worker(replica: Replica) -> None:
     """The process that computes dies under its service, which starts another."""
-    for worker in replica.workers:
-        worker.kill()
+    replica.kill_children(".worker")
+
+
+async def kill_decoders(replica: Replica) -> None:
+    """Those at work, and the one that they are forked from."""
+    replica.kill_children(".decoding")
 
 
 async def hang(replica: Replica) -> None:
@@ -98,6 +102,7 @@ FAULTS = (
     Fault("network to a backend swallows everything", backends, swallow),
     Fault("backend drained and replaced", backends, Replica.replace),
     Fault("gateway drained and replaced", gateways, Replica.replace),
+    Fault("gateway's decoders killed", gateways, kill_decoders, pause_seconds=4.0),
     Fault("gateway killed", gateways, kill, pause_seconds=6.0),
     Fault("network to a gateway's callers cut", gateways, cut, pause_seconds=6.0),
 )

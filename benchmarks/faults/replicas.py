@@ -5,7 +5,7 @@ import os
 import signal
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -55,10 +55,12 @@ class Replica:
             raise RuntimeError(f"{self.name} does not run")
         return self._process.pid
 
-    @property
-    def workers(self) -> list[psutil.Process]:
-        """What computes for a diarization service, unless it is being replaced."""
-        return psutil.Process(self.pid).children()
+    def kill_children(self, module: str) -> None:
+        """Processes that it started to run a module whose name ends so, and those forked from them."""
+        for process in psutil.Process(self.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it ends by itself
+                if any(argument.endswith(module) for argument in process.cmdline()):
+                    process.kill()
 
     async def streams(self) -> int:
         """Recordings in flight, by its own account."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -29,15 +30,17 @@ class Tally:
     """Replicas that were struck."""
     replayed: int = 0
     kinds: Counter[Kind] = field(default_factory=Counter)
-    details: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    """Of those that failed."""
+    seconds: float = 0.0
     left_behind: int = 0
     """What `left_behind` found long after the last call."""
 
     def count(self, found: Verdict) -> None:
         self.kinds[found.kind] += 1
         self.replayed += found.replayed
-        if found.detail:
-            self.details[found.detail] += 1
+        if found.kind is Kind.FAILED:
+            self.codes[found.detail] += 1
 
 
 class Round:
@@ -61,13 +64,14 @@ class Round:
     async def run(self, faults: Sequence[Fault], uploads: Sequence[Upload], chance: random.Random) -> Tally:
         """Any of the faults strikes, and further ones while it is put right."""
         tally = Tally(faults[0].name if len(faults) == 1 else "any of them")
-        over = asyncio.Event()
+        over, started = asyncio.Event(), time.monotonic()
         striking = asyncio.create_task(self._strike(faults, tally, chance, over))
         async with asyncio.TaskGroup() as tasks:
             for upload in uploads:
                 await self._places.acquire()
                 tasks.create_task(self._upload(upload, tally, chance))
         over.set()
+        tally.seconds = time.monotonic() - started
         await striking
         tally.left_behind = await self._left_behind()
         return tally

@@ -6,38 +6,33 @@ from benchmarks.faults.rounds import Tally
 from benchmarks.faults.verdicts import Kind
 
 _HEADER = (
-    "fault",
-    "times",
-    "sent",
-    "complete",
-    "of them replayed",
-    *(kind.value for kind in tuple(Kind)[1:]),
+    *("fault", "seconds", "replicas struck", "sent", "complete", "of them replayed"),
+    *("partial, and said so", "failed with a status", "ended by the caller", "never ended", "silently wrong"),
 )
 
 
 def table(tallies: Sequence[Tally]) -> str:
-    rows = [_row(tally) for tally in tallies]
-    return "\n".join([_line(_HEADER), _line(["---"] * len(_HEADER)), *map(_line, [*rows, _total(tallies)])])
+    rows = [_HEADER, ["---"] * len(_HEADER), *map(_row, tallies), _row(_sum(tallies))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _row(tally: Tally) -> list[str]:
-    return [tally.fault, *map(str, _figures(tally)[:-4]), _failed(tally), *map(str, _figures(tally)[-3:])]
-
-
-def _figures(tally: Tally) -> list[int]:
-    complete, *others = (tally.kinds[kind] for kind in Kind)
-    return [tally.strikes, tally.kinds.total(), complete, tally.replayed, *others]
+    kinds = tally.kinds
+    counts = (tally.strikes, kinds.total(), kinds[Kind.COMPLETE], tally.replayed, kinds[Kind.PARTIAL])
+    bad = (kinds[Kind.ENDED], kinds[Kind.HUNG], kinds[Kind.WRONG])
+    return [tally.fault, f"{tally.seconds:.0f}", *map(str, counts), _failed(tally), *map(str, bad)]
 
 
 def _failed(tally: Tally) -> str:
-    codes = ", ".join(f"{count} {code}" for code, count in sorted(tally.details.items()) if code.isupper())
-    return codes or "0"
+    return ", ".join(f"{count} {code}" for code, count in sorted(tally.codes.items())) or "0"
 
 
-def _total(tallies: Sequence[Tally]) -> list[str]:
-    sums = map(sum, zip(*map(_figures, tallies), strict=True))
-    return ["all", *map(str, sums)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _sum(tallies: Sequence[Tally]) -> Tally:
+    total = Tally("all")
+    for tally in tallies:
+        total.seconds += tally.seconds
+        total.strikes += tally.strikes
+        total.replayed += tally.replayed
+        total.kinds += tally.kinds
+        total.codes += tally.codes
+    return total

@@ -49,8 +49,7 @@ async def test_a_worker_process_that_is_killed_is_replaced(
 ) -> None:
     caller = Caller(replicated)
     async with in_the_middle(caller) as transcribing:
-        for worker in (await busy(replicated.diarization)).workers:
-            worker.kill()
+        (await busy(replicated.diarization)).kill_children(".worker")
         caller.goes_on.set()
         check_whole(await transcribing, undisturbed)
 
