@@ -79,9 +79,11 @@ class Replica(Generic[StubT]):
         await self._channel.close()
 
     async def retire(self) -> None:
-        """Close it once its calls have ended."""
-        await self._left.wait()
-        await self.close()
+        """Close it once its calls have ended, or when this is cancelled."""
+        try:
+            await self._left.wait()
+        finally:
+            await self.close()
 
 
 class Replicas(Generic[StubT]):
@@ -123,5 +125,5 @@ class Replicas(Generic[StubT]):
     async def close(self) -> None:
         for task in self._retiring:
             task.cancel()
-        for replica in self._replicas.values():
-            await replica.close()
+        closing = (replica.close() for replica in self._replicas.values())
+        await asyncio.gather(*closing, *self._retiring, return_exceptions=True)

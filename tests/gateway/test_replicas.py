@@ -145,6 +145,15 @@ async def test_new_replicas_are_called_and_calls_to_others_end_in_peace():
     assert not company.channels["b"].closed.is_set()
 
 
+async def test_in_the_end_all_are_closed():
+    company = Company("a", "b")
+    with company.named("a").call():
+        company.replicas.update(["b"])
+        await asyncio.sleep(0)
+        await company.replicas.close()
+    assert all(channel.closed.is_set() for channel in company.channels.values())
+
+
 async def test_who_stays_keeps_its_connection():
     company = Company("a", "b")
     before = company.channels["b"]
