@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 TEST_FLAGS ?=
 INSTALL_INPUTS := pyproject.toml hatch_build.py tools/generate_stubs.py $(shell find protos -name '*.proto')
 
-.PHONY: help demo test test-fast check fix bench models images-dry breaking clean
+.PHONY: help demo test test-fast check fix bench soak models images-dry breaking clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ bench: $(VENV)/.dev ## Measure speed, memory and whose words are whose, against 
 	$(RUN) -m benchmarks.long_upload
 	$(RUN) -m benchmarks.attribution --known-voices
 	$(RUN) -m benchmarks.equality --minutes 1 --hints none exact
+
+soak: $(VENV)/.dev ## Keep the gateway under mixed load for half an hour, and see whether its memory stays flat
+	$(RUN) -m benchmarks.load.soak $(SOAK_FLAGS)
 
 models: $(VENV)/.runtime ## Pull the default models into the cache
 	$(RUN) -m serving.models pull

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,13 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """What a process and those that it started have used so far."""
+    """What a process and those that it started have used so far, in CPU time also those that have ended since."""
     cpu, peak = 0.0, 0
     for process in _tree(pid):
-        times = process.cpu_times()
-        cpu += times.user + times.system
-        peak += _peak_memory(process.pid)
+        with suppress(psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError):
+            times = process.cpu_times()
+            cpu += times.user + times.system + times.children_user + times.children_system
+            peak += _peak_memory(process.pid)
     return Usage(cpu, peak)
 
 
