@@ -2,8 +2,6 @@
 
 import asyncio
 import datetime as dt
-import itertools
-import threading
 from contextlib import asynccontextmanager
 
 import grpc
@@ -145,25 +143,6 @@ async def test_a_renewed_authority_for_callers_holds_for_new_connections(authori
         assert await described(server.address, new) == "fake"
         assert (await refusal(server.address, old))[0] == "UNAVAILABLE"
         assert await stub.DescribeRecognition(asr_pb2.DescribeRecognitionRequest())
-
-
-async def test_each_handshake_gets_a_whole_pair_however_often_files_are_written_over(authority, folder):
-    identities = [authority.identity("server") for _ in range(4)]
-    caller, stopping = without_certificate(authority), threading.Event()
-
-    def write_over():
-        for identity in itertools.cycle(identities):
-            (folder / "tls.crt").write_bytes(identity.certificate)
-            (folder / "tls.key").write_bytes(identity.key)
-            if stopping.is_set():
-                return
-
-    async with opened(secured(folder)) as server:
-        writing = asyncio.create_task(asyncio.to_thread(write_over))
-        for _ in range(50):
-            assert await described(server.address, caller) == "fake"
-        stopping.set()
-        await writing
 
 
 def half_written(folder, identity):
