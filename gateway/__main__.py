@@ -6,7 +6,7 @@ import click
 
 try:
     from gateway.access.files import FileError
-    from gateway.access.setup import access_interceptor
+    from gateway.access.wiring import access_interceptor
     from gateway.config import ENV_PREFIX, GatewayConfig
     from gateway.servicer import TranscriptionService
 except ModuleNotFoundError as error:

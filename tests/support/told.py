@@ -16,7 +16,7 @@ from asr_service.config import AsrConfig
 from asr_service.servicer import RecognitionService
 from diarization_service.config import Config
 from diarization_service.service import DiarizationService
-from gateway.access.setup import access_interceptor
+from gateway.access.wiring import access_interceptor
 from gateway.config import GatewayConfig
 from gateway.servicer import TranscriptionService
 from serving.config import ServerConfig
