@@ -85,7 +85,7 @@ class ServerConfig:
         min=1,
     )
     decoder_memory_bytes: int = option(
-        256 * 1024 * 1024, "Memory that decoding one recording may take, in bytes.", min=1024 * 1024
+        128 * 1024 * 1024, "Memory that decoding one recording may take, in bytes.", min=1024 * 1024
     )
     decoder_cpu_seconds: float = option(
         20.0, "CPU time that decoding one recording may take, in seconds.", min=1

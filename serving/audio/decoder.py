@@ -8,8 +8,6 @@ from serving import logs
 from serving.audio.fork_server import Child, ForkServer, ForkServerGone
 from serving.errors import Unavailable
 
-# To start, or to fork, on a machine that is busy.
-_PATIENCE_SECONDS = 30.0
 _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 0.1, 10.0
 
 _log = logs.get_logger(__name__)
@@ -18,9 +16,13 @@ _log = logs.get_logger(__name__)
 class Decoder:
     """`start` it before the first recording, `close` it after the last one; belongs to one event loop."""
 
-    def __init__(self, directory: Path | None = None) -> None:
-        """`directory` is where an MP4 goes that must be kept whole, by default the system's place for temporary files."""
+    def __init__(self, directory: Path | None = None, *, patience_seconds: float = 30.0) -> None:
+        """`directory` is where an MP4 goes that must be kept whole, by default the system's place for temporary files.
+
+        A fork server that has not forked within the patience, even on a busy machine, gives way to another one.
+        """
         self._directory = directory
+        self._patience_seconds = patience_seconds
         self._server: ForkServer | None = None
         self._running = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -42,7 +44,7 @@ class Decoder:
     async def fork(self) -> Child:
         """A process for one recording; waits for a fork server that is being started anew. Raises Unavailable."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 return await self._fork()
         except TimeoutError:
             self._give_up()
@@ -61,7 +63,6 @@ class Decoder:
                     self._running.clear()
 
     def _give_up(self) -> None:
-        """A fork server that does not answer gives way to another one."""
         if self._server is not None:
             self._server.kill()
 

@@ -41,12 +41,13 @@ def _answer(connection: Connection, directory: Path | None) -> None:
         Decoder(connection, request.bounds, directory).decode(request)
     except ConnectionError:
         raise
-    except MemoryError:
-        connection.fail(_out_of_memory(request.bounds))
     except DuoscribeError as error:
         connection.fail(error)
-    except Exception:  # noqa: BLE001 - the service logs it
-        connection.break_down(traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - the service logs it
+        if _is_for_memory(error):
+            connection.fail(_out_of_memory(request.bounds))
+        else:
+            connection.break_down(traceback.format_exc())
     else:
         connection.finish()
 
@@ -102,6 +103,11 @@ class Decoder:
         check_length(seconds, self._bounds.max_audio_seconds)
         self._expansion.check(seconds)
         self._cpu.grant(seconds)
+
+
+def _is_for_memory(error: Exception) -> bool:
+    """Whether memory ran out; PyAV has words for it where FFmpeg gave nothing instead of an object."""
+    return isinstance(error, MemoryError) or str(error).startswith("Could not allocate")
 
 
 def _out_of_memory(bounds: Bounds) -> InvalidAudio:

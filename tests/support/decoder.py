@@ -33,9 +33,9 @@ async def shared_decoder() -> Decoder:
 
 
 @asynccontextmanager
-async def own_decoder(directory: Path | None = None) -> AsyncIterator[Decoder]:
+async def own_decoder(directory: Path | None = None, **others: float) -> AsyncIterator[Decoder]:
     """For a test that does it harm."""
-    decoder = Decoder(directory)
+    decoder = Decoder(directory, **others)
     try:
         await decoder.start()
         yield decoder
