@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,3 +29,10 @@ def log_lines(own_logging: None) -> Callable[[], list[dict[str, Any]]]:
     stream = io.StringIO()
     logs.configure("info", "json", stream)
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def no_telemetry_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of whoever runs the tests are left out."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)

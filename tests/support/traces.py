@@ -1,8 +1,8 @@
 """A collector for tests: takes spans over OTLP, and shows them as a tree."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from support.certificates import Identity
+from support.fake_service import Door, FakeService, limits, opened
 from support.waiting import until
 
 ERROR = trace_pb2.Status.STATUS_CODE_ERROR
@@ -112,6 +113,14 @@ def collecting(identity: Identity | None = None) -> Iterator[Collector]:
             yield collector
         finally:
             server.stop(None).wait()
+
+
+@asynccontextmanager
+async def traced(**service: Any) -> AsyncIterator[tuple[Collector, Door]]:
+    """A fake service whose spans have all arrived once the context has ended."""
+    with collecting() as collector:
+        async with opened(FakeService(limits(traces_endpoint=collector.endpoint), **service)) as door:
+            yield collector, door
 
 
 def _value(value: common_pb2.AnyValue) -> Any:
