@@ -53,6 +53,8 @@ def open_channel(
         # A four-hour transcript in one message is larger than gRPC's 4 MiB.
         ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         *keepalive_options(interval_ms=60_000, timeout_ms=20_000),
+        # Where the address names several gateways; by default gRPC stays with one.
+        ("grpc.lb_policy_name", "round_robin"),
         *([("grpc.default_authority", server_name)] if server_name else []),
     ]
     if credentials is None or address.startswith("unix"):

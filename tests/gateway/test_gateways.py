@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2
 from grpc import StatusCode
 from prometheus_client import CollectorRegistry
 
-from gateway.client import Transcript, TranscriptionError, configuration
+from gateway.client import Transcript, TranscriptionClient, TranscriptionError, configuration
 from gateway.config import GatewayConfig
 from gateway.gateways import Gateways
 from gateway.retries import RetryPolicy
@@ -142,6 +142,19 @@ async def test_a_gateway_that_is_full_does_not_hold_up_who_can_go_to_another(tmp
         while not full.calls:
             transcript: Transcript = await client.transcribe(lambda: audio(6.0), configuration(pcm=PCM))
             assert transcript.text == WORDS
+
+
+async def test_gateways_behind_one_name_take_turns(tmp_path):
+    one_folder, other_folder = folders(tmp_path)
+    backends = [recognition(), recognition()]
+    async with (
+        deployed(one_folder, backends[0], diarization()) as one,
+        deployed(other_folder, backends[1], diarization()) as other,
+        TranscriptionClient(f"ipv4:{one.address},{other.address}") as client,
+        asyncio.timeout(20),
+    ):
+        while not all(backend.calls for backend in backends):
+            await client.transcribe_file(audio(0.1), configuration(pcm=PCM))
 
 
 @pytest.mark.parametrize(
