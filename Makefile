@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 TEST_FLAGS ?=
 INSTALL_INPUTS := pyproject.toml hatch_build.py tools/generate_stubs.py $(shell find protos -name '*.proto')
 
-.PHONY: help demo test test-fast check fix bench soak models images-dry breaking clean
+.PHONY: help demo test test-fast check fix bench faults soak models images-dry breaking clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -45,6 +45,11 @@ bench: $(VENV)/.dev ## Measure speed, memory and whose words are whose, against 
 
 soak: $(VENV)/.dev ## Keep the gateway under mixed load for half an hour, and see whether its memory stays flat
 	$(RUN) -m benchmarks.load.soak $(SOAK_FLAGS)
+
+faults: $(VENV)/.dev ## Upload recordings while everything goes wrong: 500 with deterministic engines, 20 with the real ones
+	$(RUN) -m serving.models pull
+	$(RUN) -m benchmarks.faults
+	$(RUN) -m benchmarks.faults --engines real --recordings 20 --at-once 2
 
 models: $(VENV)/.runtime ## Pull the default models into the cache
 	$(RUN) -m serving.models pull
