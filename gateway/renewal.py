@@ -40,6 +40,7 @@ class RenewedChannel(aio.Channel):
     async def close(self, grace: float | None = None) -> None:
         """All of them; calls in flight may go on for `grace` seconds."""
         channels = [self._channel, *([self._next] if self._next else []), *self._retired]
+        self._retired.clear()
         await asyncio.gather(*self._closing, *(channel.close(grace) for channel in channels))
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
