@@ -16,6 +16,9 @@ from support.waiting import until
 AFTER = "duoscribe_asr_compute_after_cancel_seconds"
 WASTED = "duoscribe_asr_wasted_compute_seconds_total"
 GIVEN_UP = "duoscribe_asr_given_up_recordings_total"
+# What a thread may wait for a core between two steps.
+BUSY_SECONDS = 1.0
+
 # Three utterances and the beginning of a fourth.
 TALK = speech((1.0, 2.0), (4.0, 2.0), (4.0, 2.0), (4.0, 2.0))
 
@@ -55,7 +58,7 @@ async def test_nothing_is_computed_for_who_cancelled_but_the_batch_that_runs() -
         await until(lambda: door.metric(f"{AFTER}_count"))
         assert (await door.recognize(speech((0.2, 1.0)))).words
     assert len(engine.batches) == 2
-    assert 0 < door.metric(f"{AFTER}_sum") <= engine.took[0]
+    assert 0 < door.metric(f"{AFTER}_sum") <= engine.took[0] + BUSY_SECONDS
     assert door.metric(f"{AFTER}_count") == len(engine.batches[0])
 
 

@@ -23,7 +23,7 @@ from support.waiting import until
 
 SECOND = 2 * 16_000
 # What a thread may wait for a core between two steps.
-BUSY_SECONDS = 0.25
+BUSY_SECONDS = 1.0
 
 
 class Deployment:
