@@ -5,13 +5,14 @@ import asyncio
 import grpc
 import pytest
 
+from benchmarks.faults.proxy import Proxy
 from gateway.access.claims import Claims
-from gateway.client import configuration
+from gateway.client import TranscriptionClient, TranscriptionError, configuration
 from serving.errors import AlreadyRunning
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from support.calling import refusal
 from support.gateway.deployment import PCM, audio, deployed
-from support.gateway.fakes import diarization, failing, recognition
+from support.gateway.fakes import diarization, failing, hanging, recognition
 from support.waiting import until
 
 
@@ -106,6 +107,37 @@ async def test_a_caller_who_gave_up_may_call_again_at_once(tmp_path):
         first.cancel()
         asr.released.set()
         assert (await door.transcript(request_id="call-7")).text == UTTERANCE[2]
+
+
+async def test_a_caller_who_vanished_may_call_again_once_the_gateway_has_noticed(tmp_path):
+    asr = recognition(UTTERANCE, faults=[hanging()])
+    async with (
+        Proxy.listening() as way,
+        deployed(tmp_path, asr, diarization(), keepalive_seconds=1.0) as door,
+        TranscriptionClient(way.address) as vanishing,
+    ):
+        way.target = door.address
+        config = configuration(pcm=PCM, request_id="call-7")
+        first = asyncio.create_task(vanishing.transcribe_file(audio(5.0), config))
+        await asr.called.wait()
+        way.swallow()
+        async with asyncio.timeout(20):
+            while (transcript := await unless_refused(door.transcript(request_id="call-7"))) is None:
+                pass
+        assert transcript.text == UTTERANCE[2]
+        # Nothing was computed for the first one any more when the second one began.
+        assert [call.ending.done() for call in asr.calls] == [True, True]
+        first.cancel()
+        way.cut()
+
+
+async def unless_refused(call):
+    try:
+        return await call
+    except TranscriptionError as error:
+        if error.code is not grpc.StatusCode.ALREADY_EXISTS:
+            raise
+        return None
 
 
 async def test_ids_that_nobody_chose_never_meet(tmp_path):
