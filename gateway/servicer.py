@@ -23,7 +23,8 @@ from gateway.spool import Spool
 from gateway.transcript import Transcript
 from gateway.turns import Turns
 from serving.audio import Bounds, Decoder, open_recording
-from serving.errors import Loading
+from serving.errors import IdleTooLong, Loading
+from serving.idle import IdleClock
 from serving.limits import service_limits
 from serving.speakers import speaker_bounds
 from serving.upload import Upload
@@ -73,7 +74,8 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         self, request_iterator: AsyncIterator[gateway_pb2.TranscribeRequest], context: _Context
     ) -> None:
         upload = await Upload[gateway_pb2.TranscriptionConfig].open(request_iterator, context, self._config)
-        await self._transcribe(upload, upload.config.results, context, context.write)
+        send = _while_taken(context.write, self._config.max_idle_seconds)
+        await self._transcribe(upload, upload.config.results, context, send)
 
     async def TranscribeFile(
         self, request_iterator: AsyncIterator[gateway_pb2.TranscribeFileRequest], context: _Context
@@ -182,6 +184,20 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         if self._backends is None:
             raise Loading("the gateway is starting; try again shortly")
         return self._backends
+
+
+def _while_taken(write: Send, seconds: float) -> Send:
+    """Sends as `write` does; raises IdleTooLong for a caller who takes no event for so long, and would keep its place."""
+    clock = IdleClock(seconds)
+
+    async def send(event: gateway_pb2.TranscribeResponse) -> None:
+        try:
+            with clock:
+                await write(event)
+        except TimeoutError:
+            raise IdleTooLong(f"no event was taken for {seconds:g} s; read them while you upload") from None
+
+    return send
 
 
 def _deadline(context: _Context) -> float | None:
