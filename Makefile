@@ -29,9 +29,10 @@ check: $(VENV)/.dev ## Format, lint, types, contract
 	$(VENV)/bin/mypy
 	$(RUN) -m tools.check_contract $(if $(AGAINST),--against $(AGAINST))
 
-fix: $(VENV)/.dev ## Format, and repair what the linter can
+fix: $(VENV)/.dev ## Format, repair what the linter can, and print the flags anew into docs/flags.md
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
+	$(RUN) -m tools.flags > docs/flags.md
 
 breaking: $(VENV)/.dev ## Refuse changes that break callers of the contract at AGAINST (default: the newest tag)
 	$(RUN) -m tools.check_contract --against $(or $(AGAINST),$(shell git describe --tags --abbrev=0 2>/dev/null),HEAD)
