@@ -85,10 +85,6 @@ class RunningServer:
         """Where calls are taken: "HOST:PORT" or "unix:PATH"."""
         return self.addresses.address
 
-    @property
-    def metrics_address(self) -> str | None:
-        return self.addresses.metrics_address
-
     async def wait_serving(self) -> None:
         """Wait for the models. Raises what kept them from loading, where `serving` would never be set."""
         await asyncio.shield(self._loading)

@@ -31,10 +31,10 @@ async def test_a_server_tells_its_metrics_from_before_the_models_load_until_it_h
     service = FakeService(limits(metrics_address="127.0.0.1:0"), start=gate.wait)
     async with running(service, service.config) as server:
         assert not server.serving.is_set()
-        assert "process_resident_memory_bytes" in await scraped(server.metrics_address)
+        assert "process_resident_memory_bytes" in await scraped(server.addresses.metrics_address)
         gate.set()
         await server.wait_serving()
-        address = server.metrics_address
+        address = server.addresses.metrics_address
     with pytest.raises(OSError, match="refused"):
         await scraped(address)
 
@@ -42,7 +42,7 @@ async def test_a_server_tells_its_metrics_from_before_the_models_load_until_it_h
 async def test_no_metrics_are_told_unless_asked_for():
     service = FakeService(limits())
     async with running(service, service.config) as server:
-        assert server.metrics_address is None
+        assert server.addresses.metrics_address is None
 
 
 async def test_what_is_counted_shows_at_the_next_scrape():
