@@ -15,7 +15,7 @@ from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
 from serving import errors, logs
-from serving.status import members_of, to_status
+from serving.status import WriteFailed, members_of, to_status
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 # Generic in its stub only.
@@ -70,7 +70,7 @@ async def _end(context: Context, error: Exception) -> Never:
             raise member
     status = to_status(error)
     code = code_pb2.Code.Name(status.code)
-    if all(isinstance(member, errors.DuoscribeError) for member in members):
+    if all(isinstance(member, (errors.DuoscribeError, WriteFailed)) for member in members):
         _log.info("call failed", code=code, reason=status.message)
     else:
         _log.error("call failed by a bug", code=code, exc_info=error)

@@ -15,6 +15,9 @@ from serving.times import duration
 # A status travels in HTTP/2 trailers, twice, and peers take 8 KiB of metadata by default.
 _MAX_MESSAGE_CHARS = 1_000
 
+# What grpc.aio raises where a message finds no caller any more, before the handler is cancelled for it.
+WriteFailed = grpc.aio.InternalError
+
 _CODES: tuple[tuple[type[errors.DuoscribeError], code_pb2.Code], ...] = (
     (errors.InvalidRequest, code_pb2.INVALID_ARGUMENT),
     (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
@@ -33,14 +36,14 @@ def to_status(error: BaseException) -> status_pb2.Status:
     """The status that tells a caller of `error`, with rich details: BadRequest for a field at fault, RetryInfo for overload.
 
     Of an exception group, its most telling member counts. What is neither in the tree of `serving.errors` nor a
-    cancellation is a bug, and nothing of it is told.
+    cancellation, nor a caller gone, is a bug, and nothing of it is told.
     """
     error = most_telling(error)
     if isinstance(error, errors.StageFailed):
         return error.status
     if isinstance(error, errors.DuoscribeError):
         return status_pb2.Status(code=_code(error), message=_bounded(error.message), details=_details(error))
-    if isinstance(error, asyncio.CancelledError):
+    if isinstance(error, (asyncio.CancelledError, WriteFailed)):
         return status_pb2.Status(code=code_pb2.CANCELLED, message="the call was cancelled")
     return status_pb2.Status(code=code_pb2.INTERNAL, message="internal error")
 

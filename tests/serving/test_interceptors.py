@@ -7,6 +7,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from serving import errors
+from serving.status import WriteFailed
 from support.fake_service import status_of
 from support.handlers import STYLES, call, quiet, raising, served
 
@@ -58,6 +59,14 @@ async def test_an_error_in_a_task_group_is_found(log_lines):
         status = await status_of(call(channel, "StreamStream"))
 
     assert (status.code, status.message) == (code_pb2.OUT_OF_RANGE, "over 4 h")
+    assert [line["level"] for line in log_lines()] == ["info"]
+
+
+async def test_a_message_that_finds_no_caller_any_more_is_no_bug(log_lines):
+    async with served(raising(ExceptionGroup("", [WriteFailed("execute_batch")]))) as channel:
+        status = await status_of(call(channel, "StreamStream"))
+
+    assert status.code == code_pb2.CANCELLED
     assert [line["level"] for line in log_lines()] == ["info"]
 
 

@@ -6,7 +6,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from serving import errors
-from serving.status import from_rpc_error, to_status
+from serving.status import WriteFailed, from_rpc_error, to_status
 
 STAGE = status_pb2.Status(code=code_pb2.DATA_LOSS, message="the disk is full")
 
@@ -26,6 +26,7 @@ CODES = [
     (errors.Abandoned("x"), code_pb2.CANCELLED),
     (errors.ModelUnavailable("x"), code_pb2.FAILED_PRECONDITION),
     (asyncio.CancelledError(), code_pb2.CANCELLED),
+    (WriteFailed("x"), code_pb2.CANCELLED),
 ]
 
 
