@@ -161,11 +161,12 @@ def test_what_waited_and_what_computed_is_counted(traced: Traced) -> None:
 
 def test_spans_lie_within_the_call(traced: Traced) -> None:
     call = traced.call.span
-    # A backend may be done a moment after its last message.
-    slack = 1_000_000_000
-    for span in traced.collector.spans:
-        assert call.start_time_unix_nano <= span.span.start_time_unix_nano <= span.span.end_time_unix_nano
-        assert span.span.end_time_unix_nano <= call.end_time_unix_nano + slack
+    # A backend may be done a moment after its last message, and clocks are read one after the other, on machines that are busy.
+    slack = 5_000_000_000
+    for span in (seen.span for seen in traced.collector.spans):
+        assert span.start_time_unix_nano <= span.end_time_unix_nano
+        assert span.start_time_unix_nano >= call.start_time_unix_nano - slack
+        assert span.end_time_unix_nano <= call.end_time_unix_nano + slack
 
 
 def test_neither_sound_nor_words_are_told(traced: Traced) -> None:
