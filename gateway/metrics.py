@@ -24,6 +24,14 @@ Outcome: TypeAlias = Literal["complete", "partial", "failed", "cancelled"]
 # What ends a recording by its caller's doing: leaving, a deadline, silence.
 _CALLERS_ENDINGS = {code_pb2.CANCELLED, code_pb2.DEADLINE_EXCEEDED}
 
+_USUAL: tuple[tuple[Outcome, code_pb2.Code], ...] = (
+    ("complete", code_pb2.OK),
+    ("partial", code_pb2.OK),
+    ("failed", code_pb2.UNAVAILABLE),
+    ("failed", code_pb2.INTERNAL),
+    ("cancelled", code_pb2.CANCELLED),
+)
+
 # From a short recording on a GPU to one of hours on a CPU.
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 7200)
 _REAL_TIME_FACTORS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
@@ -72,6 +80,9 @@ class GatewayMetrics:
             ["stage", "code"],
             registry=registry,
         )
+        # Prometheus takes no rise from a series' first value, so these are there before their first recording.
+        for outcome, code in _USUAL:
+            self._recordings.labels(outcome, code_pb2.Code.Name(code))
         self._tell_spools(registry)
 
     @contextmanager
