@@ -22,7 +22,6 @@ from serving.server import Service, running
 from support.gateway.deployment import PCM, audio, deployed
 from support.gateway.fakes import diarization, failing, hanging, recognition
 from support.processes import free_address
-from support.waiting import until
 
 UTTERANCES = ((0.5, 2.5, "hello there you"), (3.0, 5.0, "well hi my friend"))
 TURNS = ((0.4, 2.6, "SPEAKER_00"), (2.9, 5.1, "SPEAKER_01"))
@@ -94,19 +93,20 @@ async def test_each_gateway_and_each_replica_is_replaced_and_no_recording_is_los
             stack.push_async_callback(place.stop)
         addresses = [place.address for place in gateways]
         client = await stack.enter_async_context(Gateways(addresses, retries=QUICKLY))
-        finished, stopping = [], asyncio.Event()
+        finished, one_more, stopping = [], asyncio.Event(), asyncio.Event()
 
         async def call_again_and_again() -> None:
             while not stopping.is_set():
                 transcript = await client.transcribe(slowly, configuration(pcm=PCM))
                 finished.append((transcript.text, transcript.completed.partial))
+                one_more.set()
 
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
             for _ in range(4):
                 tasks.create_task(call_again_and_again())
             for place in (*asr, *diarizers, *gateways):
-                busy = len(finished)
-                await until(lambda busy=busy: len(finished) > busy)
+                one_more.clear()
+                await one_more.wait()
                 await place.replace()
             stopping.set()
         assert set(finished) == {(WORDS, False)}
