@@ -4,13 +4,14 @@
 
 Two gateways and two replicas of each backend run as processes, each behind a TCP proxy. Faults strike at random moments, one
 kind a round, and in the last round any of them; what died is started again. Mostly one replica of a service is struck at a
-time, so that there is another to turn to. Callers upload at various speeds, in chunks of
-various sizes; one in ten cancels, and one in ten has a deadline too short. A round's uploads are counted as
+time, so that there is another to turn to. Callers upload at various speeds, in chunks of various sizes; one in ten cancels, and
+one in ten has a deadline too short. A seed gives the same uploads, not the same moments. A round's uploads are counted as
 
 complete            word for word, speaker for speaker and turn for turn as where nothing went wrong
 partial             the work of one stage is missing, which the caller had accepted and is told
 failed              with a status
 ended               cancelled, or past the caller's deadline
+left behind         recordings that somebody still works on, or keeps on disk, 20 s after the last call: must be 0
 never ended         given up after three minutes: must be 0
 silently wrong      anything else: must be 0
 
@@ -89,7 +90,7 @@ async def _run(arguments: argparse.Namespace, folder: Path, chance: random.Rando
             for faults, count in zip(kinds, _shares(arguments.recordings, len(kinds)), strict=True):
                 progress.update(bar, description=faults[0].name if len(faults) == 1 else "any of them")
                 uploads = [_drawn(arguments.engines, chance, len(recordings)) for _ in range(count)]
-                tallies.append(await rounds.run(faults, uploads, chance))
+                tallies.append(await rounds.run(faults, uploads, random.Random(chance.random())))
     return tallies
 
 

@@ -81,7 +81,7 @@ class Round:
     ) -> None:
         async with asyncio.TaskGroup() as tasks:
             fault = chance.choice(faults)
-            while not await _within(over, chance.expovariate(1.0) * fault.pause_seconds):
+            while not await _within(over, chance.uniform(0.0, 2.0) * fault.pause_seconds):
                 for replica in fault.targets(self._deployment, chance):
                     replica.is_serving = False
                     tasks.create_task(_struck(fault, replica))

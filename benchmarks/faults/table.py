@@ -7,7 +7,8 @@ from benchmarks.faults.verdicts import Kind
 
 _HEADER = (
     *("fault", "seconds", "replicas struck", "sent", "complete", "of them replayed"),
-    *("partial, and said so", "failed with a status", "ended by the caller", "never ended", "silently wrong"),
+    *("partial, and said so", "failed with a status", "ended by the caller", "left behind"),
+    *("never ended", "silently wrong"),
 )
 
 
@@ -19,7 +20,7 @@ def table(tallies: Sequence[Tally]) -> str:
 def _row(tally: Tally) -> list[str]:
     kinds = tally.kinds
     counts = (tally.strikes, kinds.total(), kinds[Kind.COMPLETE], tally.replayed, kinds[Kind.PARTIAL])
-    bad = (kinds[Kind.ENDED], kinds[Kind.HUNG], kinds[Kind.WRONG])
+    bad = (kinds[Kind.ENDED], tally.left_behind, kinds[Kind.HUNG], kinds[Kind.WRONG])
     return [tally.fault, f"{tally.seconds:.0f}", *map(str, counts), _failed(tally), *map(str, bad)]
 
 
@@ -33,6 +34,7 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
         total.seconds += tally.seconds
         total.strikes += tally.strikes
         total.replayed += tally.replayed
+        total.left_behind += tally.left_behind
         total.kinds += tally.kinds
         total.codes += tally.codes
     return total
