@@ -45,8 +45,12 @@ class Identities:
 
     @property
     def _wanted(self) -> str:
-        ways = ("a token, in the metadata authorization as Bearer TOKEN",) if self._takes_tokens else ()
-        return " or ".join((*ways, "a client certificate"))
+        # Where the connection itself asks for certificates, none comes without.
+        ways = (
+            (self._takes_tokens, "a token, in the metadata authorization as Bearer TOKEN"),
+            (self.proxies_are_trusted, "a client certificate"),
+        )
+        return ", or ".join(way for counts, way in ways if counts)
 
     def _by_token(self, token: str) -> str:
         if self.jwts is not None and (self.tokens is None or "." in token):

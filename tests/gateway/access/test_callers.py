@@ -53,7 +53,7 @@ async def test_a_token_lets_its_caller_in(tmp_path, tokens):
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
-        ((), "does not say who makes it"),
+        ((), "does not say who makes it; send a token, in the metadata authorization as Bearer TOKEN"),
         (bearer("third"), "not one that counts here"),
         (bearer(""), "once, as Bearer TOKEN"),
         ((("authorization", "Basic first"),), "once, as Bearer TOKEN"),
@@ -171,7 +171,9 @@ async def test_a_trusted_proxy_says_who_calls_and_its_own_certificate_does_not_c
         assert (await describe(door, billing, proxy))[0] is StatusCode.OK
         assert (await describe(door, archive, proxy))[0] is StatusCode.PERMISSION_DENIED
         for metadata in ((), ((FORWARDED, "nonsense"),)):
-            assert (await describe(door, metadata, proxy))[0] is StatusCode.UNAUTHENTICATED
+            code, message = await describe(door, metadata, proxy)
+            assert code is StatusCode.UNAUTHENTICATED
+            assert message.endswith("send a client certificate")
     async with gateway(tmp_path, files=files, **settings) as door:
         other = authority.identity("caller/archive").credentials()
         assert (await describe(door, billing, other))[0] is StatusCode.PERMISSION_DENIED
