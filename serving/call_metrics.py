@@ -19,6 +19,9 @@ from serving.interceptors import AroundCalls, Call, Context, Handler
 from serving.metrics import exemplar
 from serving.status import members_of, to_status
 
+# A call with less than this left was on its way for so long, and is at its deadline.
+_ON_ITS_WAY_SECONDS = 0.1
+
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 # From a health check to a recording of hours.
 _SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -91,6 +94,8 @@ def code_of(error: BaseException, context: Context) -> code_pb2.Code:
 
 
 def _is_late(context: Context) -> bool:
-    """Whether the caller's deadline has passed; such a call is cancelled like any other."""
+    """Whether the caller's deadline has passed; such a call is cancelled like any other, and mostly by the caller, who counts
+    from a moment before the call arrived.
+    """
     remaining = context.time_remaining()
-    return remaining is not None and remaining <= 0
+    return remaining is not None and remaining <= _ON_ITS_WAY_SECONDS

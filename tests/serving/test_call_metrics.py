@@ -5,11 +5,12 @@ import contextlib
 
 import grpc
 import pytest
+from google.rpc import code_pb2
 from prometheus_client import CollectorRegistry
 
 from serving import errors
 from serving.admission import AdmissionInterceptor
-from serving.call_metrics import CallMetrics
+from serving.call_metrics import CallMetrics, code_of
 from serving.server import running
 from speech.asr.v1.asr_pb2 import DescribeRecognitionRequest
 from speech.asr.v1.asr_pb2_grpc import SpeechRecognitionStub
@@ -123,3 +124,26 @@ async def test_every_service_counts_its_calls(counted):
         "grpc_method": "DescribeRecognition",
     }
     assert counted.registry.get_sample_value("grpc_server_started_total", labels) == 1
+
+
+class Remaining:
+    """The context of a call that has so many seconds left."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def time_remaining(self):
+        return self.seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code"),
+    [
+        (None, "CANCELLED"),
+        (10.0, "CANCELLED"),
+        (0.01, "DEADLINE_EXCEEDED"),
+        (0.0, "DEADLINE_EXCEEDED"),
+    ],
+)
+def test_a_call_that_is_cancelled_at_its_deadline_is_late(seconds, code):
+    assert code_pb2.Code.Name(code_of(asyncio.CancelledError(), Remaining(seconds))) == code

@@ -85,7 +85,7 @@ async def test_what_is_refused_before_the_models_are_loaded_is_in_the_trace_as_w
     assert span.attributes["rpc.response.status_code"] == "UNAVAILABLE"
 
 
-async def test_a_cancelled_call_is_told_from_a_late_one():
+async def test_a_cancelled_call_is_no_error_of_the_services():
     entered = asyncio.Event()
 
     async def hang(upload):
@@ -97,10 +97,10 @@ async def test_a_cancelled_call_is_told_from_a_late_one():
         await entered.wait()
         calling.cancel()
         await asyncio.wait((calling,))
-        await status_of(door.recognize(*UPLOAD, timeout=1.0))
 
-    codes = [span.attributes["rpc.response.status_code"] for span in collector.named(RECOGNIZE)]
-    assert codes == ["CANCELLED", "DEADLINE_EXCEEDED"]
+    (span,) = collector.named(RECOGNIZE)
+    assert span.attributes["rpc.response.status_code"] == "CANCELLED"
+    assert not span.is_error
 
 
 async def test_health_checks_make_no_spans():
