@@ -33,6 +33,12 @@ def resident_memory(pid: int) -> int:
     return int(psutil.Process(pid).memory_info().rss)
 
 
+def waited_for_core(pid: int) -> float:
+    """Seconds so far in which the process's main thread could have run, and all cores were taken."""
+    _, waited, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    return int(waited) / 1e9
+
+
 def gpu_memory() -> int:
     """Bytes taken on all GPUs now, whoever took them; 0 where none can be asked."""
     if importlib.util.find_spec("pynvml") is None:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import psutil
 
+from serving.calls import responses
 from speech.audio.v1 import audio_pb2
 from speech.gateway.v1 import gateway_pb2
 
@@ -163,6 +164,7 @@ class _Call:
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self._events = responses(call)
         self._completed = False
         self.first_event = 0.0
         self.last_byte = 0.0
@@ -182,15 +184,17 @@ class _Call:
     async def listen(self, interval: float | None) -> str:
         """Until the call ends; the name of its status, or INCOMPLETE where it is OK without the last event."""
         try:
-            if interval is not None:
-                await self._read(interval)
-        except (grpc.aio.AioRpcError, asyncio.CancelledError):
-            pass  # The status says it.
-        code = str((await self._call.code()).name)
-        return "INCOMPLETE" if code == "OK" and not self._completed else code
+            if interval is None:
+                return str((await self._call.code()).name)
+            await self._read(interval)
+        except grpc.aio.AioRpcError as error:
+            return str(error.code().name)
+        except asyncio.CancelledError:
+            return "CANCELLED"
+        return "OK" if self._completed else "INCOMPLETE"
 
     async def _read(self, interval: float) -> None:
-        async for event in self._call:
+        async for event in self._events:
             self.first_event = self.first_event or time.time()
             kind = gateway_pb2.TranscribeResponse.FromString(event).WhichOneof("event")
             self.segments += kind == "segment"

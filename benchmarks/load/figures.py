@@ -13,7 +13,7 @@ from benchmarks.load.lag import Lag
 MIB = 2**20
 HEADER = (
     "| load | front | streams/s | MB/s | audio s/s | first event p50, p99, ms | after the last byte p50, p99, ms | fairness, "
-    "slowest/fastest | ended | CPU s an hour | to sink | to relay | cores: front, callers | lag p50, p99, longest, ms | memory before, "
+    "slowest/fastest | ended | CPU s an hour | to sink | to relay | cores: front, waiting for one, callers | lag p50, p99, longest, ms | memory before, "
     "peak, after, MiB |"
 )
 RULE = "| " + " | ".join(["---"] * HEADER.count(" | ") + ["---"]) + " |"
@@ -30,13 +30,16 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """One front under one load; `wall` and `cpu`, the front's, are seconds. The bare fronts do not measure their lag."""
+    """One front under one load. `wall`, the front's `cpu` and how long it `waited` for a core are seconds. The bare fronts do
+    not measure their lag.
+    """
 
     name: str
     front: str
     generated: Generated
     wall: float
     cpu: float
+    waited: float
     lag: Lag | None
     memory: Memory
 
@@ -78,7 +81,7 @@ def row(load: Load, others: Sequence[Load]) -> str:
         load.codes,
         f"{load.cpu_an_hour:.2f}",
         *(_ratio(load, _of(others, front)) for front in ("sink", "relay")),
-        f"{load.cpu / wall:.2f}, {load.generated.cpu_share:.2f}",
+        f"{load.cpu / wall:.2f}, {load.waited / wall:.2f}, {load.generated.cpu_share:.2f}",
         _lag(load.lag),
         ", ".join(f"{size / MIB:.0f}" for size in (load.memory.before, load.memory.peak, load.memory.after)),
     ]

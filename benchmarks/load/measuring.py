@@ -10,7 +10,7 @@ from benchmarks.load.callers import Generated, Plan, generate
 from benchmarks.load.figures import Load, Memory
 from benchmarks.load.lag import Lag
 from benchmarks.load.stand import Front
-from benchmarks.processes import resident_memory, usage
+from benchmarks.processes import resident_memory, usage, waited_for_core
 
 # Imports and arenas that the first recordings bring are not the load's.
 _WARM_UP_CALLERS = 4
@@ -25,10 +25,10 @@ async def under_load(name: str, kind: str, front: Front, plans: Sequence[Plan], 
     await _generated([warm_up], callers)
     before = resident_memory(front.pid)
     lag = await _lag(front)
-    used, started = usage(front.pid), time.monotonic()
+    used, waited, started = usage(front.pid), waited_for_core(front.pid), time.monotonic()
     generated = await _generated(plans, callers)
     wall = time.monotonic() - started
-    after = usage(front.pid)
+    after, waited_after = usage(front.pid), waited_for_core(front.pid)
     lag_after = await _lag(front)
     await asyncio.sleep(_REST_SECONDS)
     return Load(
@@ -37,6 +37,7 @@ async def under_load(name: str, kind: str, front: Front, plans: Sequence[Plan], 
         generated=generated,
         wall=wall,
         cpu=after.cpu_seconds - used.cpu_seconds,
+        waited=waited_after - waited,
         lag=lag_after.since(lag) if lag and lag_after else None,
         memory=Memory(before, after.peak_memory_bytes, resident_memory(front.pid)),
     )

@@ -13,7 +13,7 @@ from speech.audio.v1 import audio_pb2
 from speech.gateway.v1 import gateway_pb2
 
 PCM = audio_pb2.PcmFormat(encoding=audio_pb2.PCM_ENCODING_S16LE, sample_rate_hz=SAMPLE_RATE, channels=1)
-_CODECS = {"wav": "pcm_s16le", "mp3": "libmp3lame", "ogg": "libvorbis"}
+_CODECS = {"wav": "pcm_s16le", "mp3": "libmp3lame", "ogg": "libopus"}
 FORMATS = ("pcm", *_CODECS)
 
 

@@ -33,7 +33,7 @@ from benchmarks.load.loads import planned
 from benchmarks.load.recordings import broken, recording
 from benchmarks.load.stand import Front, standing
 from benchmarks.load.steadiness import trend
-from benchmarks.processes import resident_memory, usage
+from benchmarks.processes import resident_memory, usage, waited_for_core
 from serving import logs
 
 _SAMPLE_SECONDS = 2.0
@@ -44,11 +44,14 @@ _EXPECTED = {"OK", "LEFT", "INVALID_ARGUMENT"}
 
 @dataclass(frozen=True)
 class Sample:
-    """At a time in seconds: bytes resident in the gateway, CPU seconds so far of it and its decoders, and its lag so far."""
+    """At a time in seconds: bytes resident in the gateway, and so far CPU seconds of it and its decoders, seconds in which it
+    waited for a core, and its lag.
+    """
 
     at: float
     memory: int
     cpu: float
+    waited: float
     lag: Lag
 
 
@@ -79,8 +82,9 @@ def plans(callers: int, seconds: float) -> list[Plan]:
 
 
 async def soaked(callers: int, seconds: float, flags: Sequence[str]) -> Soaked:
+    # Who goes away and comes again may be there before the gateway knows that it went.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        async with standing("gateway", (f"--max-streams={callers}", *flags)) as front:
+        async with standing("gateway", (f"--max-streams={2 * callers}", *flags)) as front:
             sent = [replace(plan, address=front.address) for plan in plans(callers, seconds)]
             load = asyncio.get_running_loop().run_in_executor(pool, generate, sent)
             samples = await _watched(front, load, seconds)
@@ -94,7 +98,8 @@ async def _watched(front: Front, load: "asyncio.Future[Generated]", seconds: flo
         task = progress.add_task("soaking", total=seconds)
         while not load.done() and (at := time.monotonic() - started) < seconds:
             lag = await asyncio.to_thread(Lag.told_at, front.metrics or "")
-            samples.append(Sample(at, resident_memory(front.pid), usage(front.pid).cpu_seconds, lag))
+            used = usage(front.pid).cpu_seconds
+            samples.append(Sample(at, resident_memory(front.pid), used, waited_for_core(front.pid), lag))
             progress.update(task, completed=at)
             await asyncio.wait({load}, timeout=_SAMPLE_SECONDS)
     return samples
@@ -102,16 +107,20 @@ async def _watched(front: Front, load: "asyncio.Future[Generated]", seconds: flo
 
 def minutes(soaked: Soaked) -> list[str]:
     """A line of the table for each."""
-    lines = ["| minute | MiB | CPU, cores | lag p99, ms |", "| --- | --- | --- | --- |"]
+    lines = [
+        "| minute | MiB | CPU, cores | waiting for a core | lag p99, ms |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     spans: dict[int, list[Sample]] = {}
     for sample in soaked.samples:
         spans.setdefault(int(sample.at // 60), []).append(sample)
     for minute, span in spans.items():
         first, last = span[0], span[-1]
         memory = sum(sample.memory for sample in span) / len(span) / MIB
-        cores = (last.cpu - first.cpu) / max(1e-9, last.at - first.at)
+        lasted = max(1e-9, last.at - first.at)
+        cores, waited = (last.cpu - first.cpu) / lasted, (last.waited - first.waited) / lasted
         lag = last.lag.since(first.lag).quantile(0.99) * 1000
-        lines.append(f"| {minute} | {memory:.1f} | {cores:.2f} | {lag:.0f} |")
+        lines.append(f"| {minute} | {memory:.1f} | {cores:.2f} | {waited:.0%} | {lag:.0f} |")
     return lines
 
 
