@@ -45,6 +45,10 @@ class Replica(Generic[StubT]):
         """Connected, and healthy by its own account; begins to connect where it is not."""
         return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
 
+    def connect(self) -> None:
+        """Begin to, so that the first call does not wait for it."""
+        self._channel.get_state(try_to_connect=True)
+
     @contextmanager
     def call(self) -> Iterator[StubT]:
         """Around a call, which counts meanwhile."""
@@ -103,8 +107,7 @@ class Replicas(Generic[StubT]):
             task.add_done_callback(self._retiring.discard)
         for target in wanted - self._replicas.keys():
             self._replicas[target] = self._connect(target)
-            # Begins to connect, so that the first call does not wait for it.
-            _ = self._replicas[target].is_ready
+            self._replicas[target].connect()
 
     def pick(self, failed: "Counter[Replica[StubT]]") -> Replica[StubT] | None:
         """Whom to call, where these have failed as often; None where nobody is known."""
