@@ -21,6 +21,8 @@ from gateway.retries import asked_wait
 
 # A replica that fails is passed over for so long, in seconds, twice as long with each further failure in a row.
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
+# Failures in a row; more make no rest longer, and powers of two would grow out of any float.
+_MOST_COUNTED = 10
 
 StubT = TypeVar("StubT")
 
@@ -76,8 +78,8 @@ class Replica(Generic[StubT]):
         if asked := asked_wait(status):
             self._full_until = now + asked
             return
-        self._failures += 1
-        self._rests_until = now + min(_FIRST_REST * 2 ** (self._failures - 1), _LONGEST_REST)
+        self._rests_until = now + min(_FIRST_REST * 2**self._failures, _LONGEST_REST)
+        self._failures = min(self._failures + 1, _MOST_COUNTED)
 
     async def close(self) -> None:
         await self._channel.close()

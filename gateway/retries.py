@@ -18,6 +18,9 @@ _PASSING = {
     code_pb2.CANCELLED,
 }
 
+# More would grow out of any float.
+_MOST_DOUBLINGS = 60
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
@@ -41,7 +44,8 @@ class RetryPolicy:
         """
         if attempt >= self.attempts or not is_passing(status):
             return None
-        wait: float = min(max(self.backoff * 2 ** (attempt - 1), full_for), self.max_backoff)
+        doubled = self.backoff * 2 ** min(attempt - 1, _MOST_DOUBLINGS)
+        wait: float = min(max(doubled, full_for), self.max_backoff)
         return wait * (1 + jitter() / 2)
 
 

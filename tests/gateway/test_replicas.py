@@ -123,6 +123,9 @@ async def test_who_fails_time_and_again_is_passed_over_for_longer_and_longer():
         a.failed(DOWN, now=0.0)
         rests.append(next(seconds for seconds in (1, 2, 4, 8, 16, 32, 60) if not a.rests(seconds)))
     assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    for _ in range(5000):
+        a.failed(DOWN, now=0.0)
+    assert not a.rests(60)
     a.failed(DOWN, now())
     with b.call():
         assert company.picked() == {"b"}

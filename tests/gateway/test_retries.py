@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -21,6 +23,10 @@ def overloaded(seconds: int) -> status_pb2.Status:
 def test_waits_double_up_to_the_longest():
     waits = [POLICY.wait_after(attempt, DOWN, jitter=lambda: 0.0) for attempt in range(1, 9)]
     assert waits == pytest.approx([0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0])
+
+
+def test_nobody_counts_too_far():
+    assert replace(POLICY, attempts=10_000).wait_after(5_000, DOWN, jitter=lambda: 0.0) == 2.0
 
 
 def test_the_last_attempt_is_the_last():
