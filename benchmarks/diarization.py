@@ -37,6 +37,7 @@ from benchmarks.diarization_networks import SEGMENTATION_OPERATIONS, TRUNK_OPERA
 from benchmarks.diarizers import Audio, diarized, sherpas, tuned
 from benchmarks.packing import Pack
 from diarization_service.config import PRECISIONS, WorkerConfig
+from diarization_service.process import worker_environment
 from diarization_service.torch_networks import load_networks
 from serving import logs
 from serving.models.store import ModelStore
@@ -112,7 +113,11 @@ def apart(way: str, at_once: int) -> Result:
     """In a process of its own, so that its memory is its own. Raises subprocess.CalledProcessError."""
     command = [sys.executable, "-m", "benchmarks.diarization", *sys.argv[1:], "--only", way]
     done = subprocess.run(
-        [*command, "--at-once", str(at_once)], check=True, stdout=subprocess.PIPE, text=True
+        [*command, "--at-once", str(at_once)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=worker_environment(),
     )
     return Result.from_json(done.stdout.splitlines()[-1])
 

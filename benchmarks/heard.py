@@ -15,7 +15,7 @@ from asr_service.utterances import Utterance, UtteranceCutter
 from benchmarks.conversations import Conversation
 from benchmarks.streamed import streamed
 from diarization_service.runs import Track
-from diarization_service.stages import Activity, Block, Floats, Networks
+from diarization_service.stages import Activity, Block, Floats, Networks, Windows
 from gateway.merge import Turn, Word
 from serving.audio import to_float
 from serving.models.store import ModelStore
@@ -90,7 +90,7 @@ class KnownVoices:
         self.geometry = networks.geometry
         self.segmentation_batch = networks.segmentation_batch
         self.embedding_batch = networks.embedding_batch
-        self.segment: Callable[[Floats], Activity] = networks.segment
+        self.segment: Callable[[Windows], Activity] = networks.segment
         self._turns = conversation.turns
         self._names = sorted({turn.speaker for turn in conversation.turns})
         window, step = self.geometry.window, self.geometry.step
@@ -102,10 +102,11 @@ class KnownVoices:
         }
 
     def embed(self, blocks: list[Block]) -> list[Floats]:
-        return [
-            self._voices(self._starts[zlib.crc32(block.samples.tobytes())], block.masks[0])[None]
-            for block in blocks
-        ]
+        return [self._voices(self._start(block), block.masks[0])[None] for block in blocks]
+
+    def _start(self, block: Block) -> float:
+        window = block.part(0, 1, self.geometry)
+        return self._starts[zlib.crc32(window.samples.tobytes())]
 
     def _voices(self, start: float, masks: Floats) -> Floats:
         """One axis for each speaker of the reference: masks of shape (speakers, frames) to (speakers, dimension)."""

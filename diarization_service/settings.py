@@ -30,6 +30,8 @@ class Settings:
     segmentation_piece: int
     embedding_batch: int
     embedding_piece: int
+    whole_pieces: bool
+    """Whether the networks always see whole pieces, filled up with zeros."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -52,7 +54,7 @@ class Settings:
         precision = _precision(config, device, suits)
         shared = mode == "fast" and precision == "fp32"
         threads = config.threads or cores()
-        segmentation_piece, embedding_piece = (4, 1) if on_cpu else (256, 128)
+        segmentation_piece, embedding_piece = (4, 1) if on_cpu else (256, 64)
         return cls(
             mode=mode,
             precision=precision,
@@ -62,8 +64,9 @@ class Settings:
             segmentation_batch=config.segmentation_batch_size
             or segmentation_piece * (threads if on_cpu else 2),
             segmentation_piece=segmentation_piece,
-            embedding_batch=config.embedding_batch_size or embedding_piece * (threads if on_cpu else 4),
+            embedding_batch=config.embedding_batch_size or embedding_piece * (threads if on_cpu else 8),
             embedding_piece=embedding_piece,
+            whole_pieces=not on_cpu and not shared and precision != "fp32",
         )
 
 

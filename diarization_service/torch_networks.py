@@ -33,8 +33,11 @@ class TorchNetworks:
         self.device = device
         self.settings = settings
         window = round(segmentation.specifications.duration * SAMPLE_RATE)
-        self._segmentation = Segmentation(segmentation, settings.recurrent_dtype).to(device)
-        self._embedding = Embedding(embedding, window, settings.dtype).to(device)
+        hears, embeds = (
+            (settings.segmentation_piece, settings.embedding_piece) if settings.whole_pieces else (None, None)
+        )
+        self._segmentation = Segmentation(segmentation, settings.recurrent_dtype, hears).to(device)
+        self._embedding = Embedding(embedding, window, settings.dtype, embeds).to(device)
         self.geometry = _geometry(segmentation, self._embedding)
         self._spread: Spread = Cores(settings.threads) if device.type == "cpu" else Gpu(device)
 

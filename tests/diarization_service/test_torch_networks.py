@@ -1,6 +1,7 @@
 """Our networks against pyannote.audio's own, on real speech: the same activity, the same embeddings."""
 
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,3 +181,21 @@ def _blocks(windows: Windows, masks: Floats) -> list[Block]:
         Block(windows.samples, (start,), mask[None])
         for start, mask in zip(windows.starts, masks, strict=True)
     ]
+
+
+def test_rows_that_fill_a_piece_up_change_nothing(networks: "TorchNetworks", windows: Windows) -> None:
+    """On GPUs the networks always see whole pieces."""
+    import torch  # noqa: PLC0415
+
+    from diarization_service.networks import load_network  # noqa: PLC0415
+    from diarization_service.torch_networks import TorchNetworks  # noqa: PLC0415
+
+    config = _config()
+    loaded = [load_network(Path(folder)) for folder in (config.segmentation, config.embedding)]
+    settings = replace(networks.settings, segmentation_piece=2, embedding_piece=2, whole_pieces=True)
+    filled = TorchNetworks(*loaded, torch.device("cpu"), settings)
+    activity = networks.segment(windows)
+    np.testing.assert_array_equal(filled.segment(windows), activity)
+    blocks = _blocks(windows, activity.astype(np.float32).transpose(0, 2, 1))
+    for found, expected in zip(filled.embed(blocks), networks.embed(blocks), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
