@@ -19,7 +19,8 @@ from grpc import aio
 
 from gateway.retries import asked_wait
 
-# A replica that fails is passed over for so long, in seconds, twice as long with each further failure in a row.
+# A replica that fails is passed over for so long, in seconds, twice as long with each further failure in a row; one that is
+# full for as long as it asks, within reason.
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
 # Failures in a row; more make no rest longer, and powers of two would grow out of any float.
 _MOST_COUNTED = 10
@@ -76,7 +77,7 @@ class Replica(Generic[StubT]):
     def failed(self, status: status_pb2.Status, now: float) -> None:
         """For a reason that another replica may not have."""
         if asked := asked_wait(status):
-            self._full_until = now + asked
+            self._full_until = now + min(asked, _LONGEST_REST)
             return
         self._rests_until = now + min(_FIRST_REST * 2**self._failures, _LONGEST_REST)
         self._failures = min(self._failures + 1, _MOST_COUNTED)

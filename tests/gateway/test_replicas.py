@@ -106,6 +106,13 @@ async def test_who_is_full_is_passed_over_for_as_long_as_it_asked():
     assert (a.rests(now() + 6.9), a.rests(now() + 7.1)) == (True, False)
 
 
+async def test_nobody_is_passed_over_for_ever():
+    company = Company("a")
+    a = company.named("a")
+    a.failed(full(100_000), now=0.0)
+    assert (a.rests(59.9), a.rests(60.0)) == (True, False)
+
+
 async def test_a_wait_is_that_of_replicas_that_can_be_called():
     company = Company("a", "b")
     company.named("a").failed(full(7), now())
