@@ -122,6 +122,8 @@ def opened(
                 "r",
                 options=_OPTIONS | {"probesize": str(source.probe_bytes)},
                 buffer_size=READ_BYTES,
+                # Titles in other encodings than UTF-8, which nobody reads here.
+                metadata_errors="replace",
             )
         except MemoryError:
             raise
