@@ -18,6 +18,7 @@ from google.rpc import status_pb2
 from grpc import aio
 
 from gateway.retries import asked_wait
+from serving import logs
 
 # A replica that fails is passed over for so long, in seconds, twice as long with each further failure in a row; one that is
 # full for as long as it asks, within reason.
@@ -26,6 +27,8 @@ _FIRST_REST, _LONGEST_REST = 1.0, 60.0
 _MOST_COUNTED = 10
 
 StubT = TypeVar("StubT")
+
+_log = logs.get_logger(__name__)
 
 
 class Replica(Generic[StubT]):
@@ -104,11 +107,14 @@ class Replicas(Generic[StubT]):
     def update(self, targets: Iterable[str]) -> None:
         """These are all there are now. Calls to others go on until they end."""
         wanted = set(targets)
-        for target in self._replicas.keys() - wanted:
+        gone, new = self._replicas.keys() - wanted, wanted - self._replicas.keys()
+        if gone or new:
+            _log.info("replicas of a backend", new=sorted(new), gone=sorted(gone))
+        for target in gone:
             task = asyncio.create_task(self._replicas.pop(target).retire())
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
-        for target in wanted - self._replicas.keys():
+        for target in new:
             self._replicas[target] = self._connect(target)
             self._replicas[target].connect()
 
