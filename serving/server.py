@@ -247,6 +247,7 @@ async def _until_signalled(server: RunningServer, signalled: asyncio.Event) -> i
         signal.cancel()
         _log_load_failure(error)
         return 1
+    process.keep_what_is_loaded()
     await signal
     loading.cancel()
     return 0
