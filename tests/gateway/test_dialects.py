@@ -1,7 +1,7 @@
 """What a second call adds to what the first one delivered."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.dialects import DiarizationDialect, Garbled, RecognitionDialect
@@ -148,6 +148,7 @@ def updates(draw) -> diarization_pb2.TurnsUpdate:
     return turns_update(found, since=since, until=until, horizon=30, final=0)
 
 
+@settings(deadline=None)
 @given(st.lists(updates(), max_size=6))
 def test_patches_of_a_second_call_add_up_to_its_turns_behind_what_was_final(changes):
     dialect, merger, alone = (
