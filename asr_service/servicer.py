@@ -20,6 +20,7 @@ from asr_service.utterances import UtteranceCutter
 from serving import logs, tracing
 from serving.admission import Line
 from serving.audio import Bounds, Decoder, open_recording
+from serving.audio.metrics import DecoderMetrics
 from serving.cores import cores
 from serving.errors import InvalidConfig, Loading
 from serving.limits import service_limits
@@ -60,7 +61,7 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
         self._config = config
         self._load = load
         self._metrics = AsrMetrics(registry)
-        self._decoder = decoder or Decoder()
+        self._decoder = decoder or Decoder(ended_early=DecoderMetrics(registry).ended_early)
         self._ready: _Ready | None = None
 
     @property

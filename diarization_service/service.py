@@ -16,6 +16,7 @@ from diarization_service.reports import Report
 from diarization_service.servicer import DiarizationServicer
 from serving.admission import Line
 from serving.audio import Decoder
+from serving.audio.metrics import DecoderMetrics
 from serving.limits import service_limits
 from serving.models import ModelStore
 from serving.models.roles import EMBEDDING, SEGMENTATION
@@ -67,6 +68,7 @@ class DiarizationService:
             spawn=spawn,
             metrics=metrics,
             lines=lines,
+            decoder=Decoder(ended_early=DecoderMetrics(registry).ended_early),
             models=lambda: [store.info(name, role=role) for role, name in roles.items()],
         )
 

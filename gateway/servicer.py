@@ -23,6 +23,7 @@ from gateway.spool import Spool
 from gateway.transcript import Transcript
 from gateway.turns import Turns
 from serving.audio import Bounds, Decoder, open_recording
+from serving.audio.metrics import DecoderMetrics
 from serving.errors import IdleTooLong, Loading
 from serving.idle import IdleClock
 from serving.limits import service_limits
@@ -54,7 +55,9 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         self._turns = Turns()
         self._registry = registry
         self._metrics = GatewayMetrics(registry)
-        self._decoder = decoder or Decoder(config.spool_directory)
+        self._decoder = decoder or Decoder(
+            config.spool_directory, ended_early=DecoderMetrics(registry).ended_early
+        )
         self._backends: Backends | None = None
         self._claims = Claims()
 

@@ -1,10 +1,12 @@
 """A service's decoder: keeps a fork server running, and has it fork for each recording."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from serving import logs
+from serving.audio.endings import Cause
 from serving.audio.fork_server import Child, ForkServer, ForkServerGone
 from serving.errors import Unavailable
 
@@ -16,11 +18,19 @@ _log = logs.get_logger(__name__)
 class Decoder:
     """`start` it before the first recording, `close` it after the last one; belongs to one event loop."""
 
-    def __init__(self, directory: Path | None = None, *, patience_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        patience_seconds: float = 30.0,
+        ended_early: Callable[[Cause], None] = lambda _: None,
+    ) -> None:
         """`directory` is where an MP4 goes that must be kept whole, by default the system's place for temporary files.
 
-        A fork server that has not forked within the patience, even on a busy machine, gives way to another one.
+        A fork server that has not forked within the patience, even on a busy machine, gives way to another one. `ended_early`
+        hears why a recording's process ended before it had said how it went.
         """
+        self.ended_early = ended_early
         self._directory = directory
         self._patience_seconds = patience_seconds
         self._server: ForkServer | None = None

@@ -2,12 +2,28 @@
 
 import os
 import signal
+from typing import Literal, TypeAlias
 
 from serving import logs
 from serving.decoding.bounds import Bounds
 from serving.errors import DuoscribeError, InvalidAudio, Unavailable
 
+Cause: TypeAlias = Literal["cpu_time", "killed", "crashed", "lost", "hung", "garbled"]
+
 _log = logs.get_logger(__name__)
+
+
+def cause(wait_status: int | None) -> Cause:
+    """Why a decoder ended before it had said how it went; `wait_status` as for `early_end`."""
+    if wait_status is None:
+        return "lost"
+    match -os.waitstatus_to_exitcode(wait_status):
+        case signal.SIGXCPU:
+            return "cpu_time"
+        case signal.SIGKILL | signal.SIGTERM:
+            return "killed"
+        case _:
+            return "crashed"
 
 
 def early_end(wait_status: int | None, bounds: Bounds) -> DuoscribeError:

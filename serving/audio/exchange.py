@@ -2,11 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from serving import logs
-from serving.audio.endings import early_end
+from serving.audio.endings import Cause, cause, early_end
 from serving.audio.fork_server import Child
 from serving.decoding import messages
 from serving.decoding.messages import Kind, Request
@@ -25,8 +25,15 @@ class _Ended(Exception):  # noqa: N818 - named after what happened
 class Exchange:
     """Feeds `chunks` to the decoder and takes what it puts out; what waits in the socket bounds both directions."""
 
-    def __init__(self, child: Child, request: Request, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self,
+        child: Child,
+        request: Request,
+        chunks: AsyncIterator[bytes],
+        ended_early: Callable[[Cause], None],
+    ) -> None:
         self._child = child
+        self._ended_early = ended_early
         self._bounds = request.bounds
         self._loop = asyncio.get_running_loop()
         # How often bytes were taken, and whether there are any that the decoder could take.
@@ -47,6 +54,7 @@ class Exchange:
             raise await self._early_end() from None
         except ValueError:
             _log.error("a decoder says what none should, and is killed", pid=self._child.pid)
+            self._ended_early("garbled")
             raise InvalidAudio("the recording breaks the decoder; send an intact copy") from None
         if kind in {Kind.FAILURE, Kind.DONE}:
             self._raise_failed_upload()
@@ -118,6 +126,7 @@ class Exchange:
 
     def _stalled(self) -> Unavailable:
         _log.error("a decoder hangs, and is killed", pid=self._child.pid)
+        self._ended_early("hung")
         return Unavailable(
             "the decoder of this recording does not go on; send it again, or to another replica"
         )
@@ -128,6 +137,7 @@ class Exchange:
                 status = await self._child.wait_status()
         except TimeoutError:
             status = None
+        self._ended_early(cause(status))
         return early_end(status, self._bounds)
 
     def _raise_failed_upload(self) -> None:

@@ -57,7 +57,7 @@ async def open_recording(
             blocks = pcm.ready_blocks(layout, chunks, max_seconds=bounds.max_audio_seconds)
             yield Recording(layout.info, blocks)
             return
-    exchange = Exchange(await decoder.fork(), Request(audio_format, bounds), chunks)
+    exchange = Exchange(await decoder.fork(), Request(audio_format, bounds), chunks, decoder.ended_early)
     try:
         async with aclosing(_messages(exchange)) as messages:
             yield Recording(await _info(messages), _blocks(messages, bounds))

@@ -4,6 +4,7 @@ import atexit
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -33,7 +34,7 @@ async def shared_decoder() -> Decoder:
 
 
 @asynccontextmanager
-async def own_decoder(directory: Path | None = None, **others: float) -> AsyncIterator[Decoder]:
+async def own_decoder(directory: Path | None = None, **others: Any) -> AsyncIterator[Decoder]:
     """For a test that does it harm."""
     decoder = Decoder(directory, **others)
     try:

@@ -90,19 +90,22 @@ def test_how_far_streams_are_looked_for():
 
 
 @pytest.mark.parametrize(
-    ("number", "error", "words"),
+    ("number", "cause", "error", "words"),
     [
-        (signal.SIGSEGV, InvalidAudio, "breaks the decoder"),
-        (signal.SIGABRT, InvalidAudio, "breaks the decoder"),
-        (signal.SIGXCPU, InvalidAudio, "more computing"),
-        (signal.SIGKILL, Unavailable, "killed from outside"),
+        (signal.SIGSEGV, "crashed", InvalidAudio, "breaks the decoder"),
+        (signal.SIGABRT, "crashed", InvalidAudio, "breaks the decoder"),
+        (signal.SIGXCPU, "cpu_time", InvalidAudio, "more computing"),
+        (signal.SIGKILL, "killed", Unavailable, "killed from outside"),
+        (signal.SIGTERM, "killed", Unavailable, "killed from outside"),
     ],
 )
-def test_what_a_signal_says_of_the_recording(number, error, words):
+def test_what_a_signal_says_of_the_recording(number, cause, error, words):
+    assert endings.cause(int(number)) == cause
     told = endings.early_end(int(number), audio.bounds())
     assert type(told) is error
     assert words in told.message
 
 
 def test_a_decoder_without_a_fork_server_was_lost():
+    assert endings.cause(None) == "lost"
     assert type(endings.early_end(None, audio.bounds())) is Unavailable

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
 
 from serving.audio import Decoder, open_recording
+from serving.audio.metrics import DecoderMetrics
 from serving.errors import Unavailable
 from speech.audio.v1 import audio_pb2
 from support import audio
@@ -83,6 +85,27 @@ async def test_a_decoder_that_hangs_is_killed():
         with pytest.raises(Unavailable, match="does not go on"):
             await rest_of(recording)
     await until(lambda: has_ended(process))
+
+
+async def test_what_ended_decoders_early_is_counted():
+    registry = CollectorRegistry()
+
+    def counted(cause):
+        return registry.get_sample_value("duoscribe_broken_decoders_total", {"cause": cause})
+
+    async with own_decoder(ended_early=DecoderMetrics(registry).ended_early) as decoder:
+        async with half_decoded(decoder) as (recording, _, process):
+            process.kill()
+            with pytest.raises(Unavailable):
+                await rest_of(recording)
+        async with half_decoded(decoder, decoder_stall_seconds=0.2) as (recording, upload, process):
+            process.suspend()
+            upload.rest.set()
+            with pytest.raises(Unavailable):
+                await rest_of(recording)
+        await audio.decoded(WAV, decoder=decoder)
+    assert (counted("killed"), counted("hung")) == (1, 1)
+    assert counted("crashed") is None
 
 
 async def test_a_caller_who_pauses_is_no_hanging_decoder():
