@@ -53,6 +53,16 @@ async def test_what_is_counted_shows_at_the_next_scrape():
         assert "duoscribe_things_total 3.0" in await scraped(address)
 
 
+async def test_nothing_is_told_of_when_series_began():
+    registry = process_registry()
+    Histogram("duoscribe_seconds", "Seconds.", registry=registry).observe(1)
+    async with metrics_endpoint("127.0.0.1:0", registry) as address:
+        for headers in ({}, OPENMETRICS):
+            told = await scraped(address, **headers)
+            assert "duoscribe_seconds_count" in told
+            assert "_created" not in told
+
+
 async def test_a_scrape_is_answered_while_the_event_loop_is_held_up():
     async with metrics_endpoint("127.0.0.1:0", process_registry()) as address:
         with ThreadPoolExecutor(1) as elsewhere:
