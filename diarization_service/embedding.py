@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from diarization_service.features import FRAME_LENGTH, FRAME_SHIFT, Features
-from diarization_service.padding import padded
 from diarization_service.pooling import pooled
 from diarization_service.trunk import Trunk
 
@@ -16,14 +15,9 @@ class Embedding(nn.Module):
 
     least_samples = FRAME_LENGTH
 
-    def __init__(
-        self, network: Any, window: int, dtype: torch.dtype = torch.float32, rows: int | None = None
-    ) -> None:
-        """From pyannote.audio's `WeSpeakerResNet34`, for windows of so many samples; `dtype` is what the trunk computes in,
-        always on so many rows.
-        """
+    def __init__(self, network: Any, window: int, dtype: torch.dtype = torch.float32) -> None:
+        """From pyannote.audio's `WeSpeakerResNet34`, for windows of so many samples; `dtype` is what the trunk computes in."""
         super().__init__()
-        self._rows = rows
         self._frames = 1 + (window - FRAME_LENGTH) // FRAME_SHIFT
         self.features = Features(network.hparams.num_mel_bins)
         self.trunk = Trunk(network.resnet, dtype)
@@ -42,8 +36,7 @@ class Embedding(nn.Module):
         """
         shared = self.features(samples).unfold(0, self._frames, 1)
         features = shared[starts.flatten() // FRAME_SHIFT]
-        centered = features - features.mean(dim=2, keepdim=True)
-        frames = self.trunk(padded(centered, self._rows))[: len(centered)]
+        frames = self.trunk(features - features.mean(dim=2, keepdim=True))
         frames = frames.unflatten(0, starts.shape).transpose(1, 2).flatten(2)
         embeddings: Tensor = self.projection(pooled(frames, weights))
         return embeddings

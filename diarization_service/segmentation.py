@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812  torch's name for it
 from torch import Tensor, nn
 
-from diarization_service.padding import padded
 from diarization_service.sincnet import SincNet
 from serving.times import SAMPLE_RATE
 
@@ -20,14 +19,13 @@ class Segmentation(nn.Module):
 
     sets: Tensor
 
-    def __init__(self, network: Any, dtype: torch.dtype = torch.float32, rows: int | None = None) -> None:
-        """From pyannote.audio's `PyanNet`; `dtype` is what the recurrent layers compute in, always on so many rows.
+    def __init__(self, network: Any, dtype: torch.dtype = torch.float32) -> None:
+        """From pyannote.audio's `PyanNet`; `dtype` is what the recurrent layers compute in.
 
         The filters before them stay in fp32: with those in fp16 three of a hundred frames are heard otherwise, with the
         recurrent layers five of ten thousand.
         """
         super().__init__()
-        self._rows = rows
         specifications = network.specifications
         self.filters = SincNet(network.sincnet, round(specifications.duration * SAMPLE_RATE))
         self.recurrent: nn.LSTM = network.lstm.to(dtype)
@@ -39,7 +37,7 @@ class Segmentation(nn.Module):
     def forward(self, samples: Tensor, starts: Tensor) -> Tensor:
         """From audio (samples,) and where windows start in it, multiples of ten samples."""
         features = self.filters(samples, starts).mT.to(self.recurrent.weight_hh_l0.dtype)
-        outputs = self.recurrent(padded(features, self._rows))[0][: len(starts)].float()
+        outputs = self.recurrent(features)[0].float()
         for linear in self.linear:
             outputs = F.leaky_relu(linear(outputs), inplace=True)
         return self.sets[self.classifier(outputs).argmax(dim=2)]

@@ -31,7 +31,7 @@ class Settings:
     embedding_batch: int
     embedding_piece: int
     whole_pieces: bool
-    """Whether the networks always see whole pieces, filled up with zeros."""
+    """Whether all pieces are of one shape, filled up with silence."""
 
     @property
     def dtype(self) -> torch.dtype:

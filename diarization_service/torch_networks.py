@@ -1,6 +1,6 @@
 """`Networks` on torch. Runs in a worker process, where torch may be imported."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from diarization_service.config import WorkerConfig
 from diarization_service.devices import device_named, failures_named, provider
 from diarization_service.embedding import Embedding
 from diarization_service.networks import load_network
+from diarization_service.pieces import Shape, without_filling
 from diarization_service.segmentation import Segmentation
 from diarization_service.settings import Settings
 from diarization_service.sharing import by_itself, shared
@@ -33,11 +34,8 @@ class TorchNetworks:
         self.device = device
         self.settings = settings
         window = round(segmentation.specifications.duration * SAMPLE_RATE)
-        hears, embeds = (
-            (settings.segmentation_piece, settings.embedding_piece) if settings.whole_pieces else (None, None)
-        )
-        self._segmentation = Segmentation(segmentation, settings.recurrent_dtype, hears).to(device)
-        self._embedding = Embedding(embedding, window, settings.dtype, embeds).to(device)
+        self._segmentation = Segmentation(segmentation, settings.recurrent_dtype).to(device)
+        self._embedding = Embedding(embedding, window, settings.dtype).to(device)
         self.geometry = _geometry(segmentation, self._embedding)
         self._spread: Spread = Cores(settings.threads) if device.type == "cpu" else Gpu(device)
 
@@ -55,20 +53,19 @@ class TorchNetworks:
 
     def segment(self, windows: Windows) -> Activity:
         """Who is heard in each window, shape (windows, frames, speakers). Raises MachineFailed."""
-        size = self.settings.segmentation_piece
-        parts = (windows.part(start, start + size, self.geometry) for start in range(0, len(windows), size))
-        pieces = ((part.samples, np.array(part.starts)) for part in parts)
+        shape = self._shape(self.settings.segmentation_piece)
+        parts = list(shape.parts(windows))
+        pieces = (shape.piece(windows, part) for part in parts)
         with failures_named():
-            return np.concatenate(self._spread(self._segmentation, pieces))
+            return np.concatenate(without_filling(self._spread(self._segmentation, pieces), parts))
 
     def embed(self, blocks: Sequence[Block]) -> list[Floats]:
         """For each block an array of shape (its windows, speakers, dimension); NaN where a mask is empty.
 
         Raises MachineFailed.
         """
-        pieces = self._pieces(blocks) if self.settings.stride == 1 else self._sharing_pieces(blocks)
         with failures_named():
-            found = self._spread(self._embedding, pieces)
+            found = self._shared(blocks) if self.settings.stride > 1 else self._by_themselves(blocks)
         embeddings = (one for piece in found for one in piece)
         return [_by_window(one, block.masks) for one, block in zip(embeddings, blocks, strict=True)]
 
@@ -80,20 +77,32 @@ class TorchNetworks:
         masks = np.ones((1, geometry.speakers, geometry.frames), np.float32)
         self.embed([Block(silence, (0,), masks)] * self.embedding_batch)
 
-    def _pieces(self, blocks: Sequence[Block]) -> Iterator[Piece]:
-        """Of blocks of one window."""
-        windows = joined(blocks)
-        for start in range(0, len(blocks), self.settings.embedding_piece):
-            some = slice(start, start + self.settings.embedding_piece)
-            part = windows.part(some.start, some.stop, self.geometry)
-            masks = np.concatenate([block.masks for block in blocks[some]])
-            yield part.samples, np.array(part.starts)[:, None], by_itself(masks, self.geometry.window)
+    def _by_themselves(self, blocks: Sequence[Block]) -> list[Floats]:
+        """Of blocks of one window, several at once."""
+        shape, windows = self._shape(self.settings.embedding_piece), joined(blocks)
+        parts = list(shape.parts(windows))
 
-    def _sharing_pieces(self, blocks: Sequence[Block]) -> Iterator[Piece]:
+        def piece(part: slice) -> Piece:
+            samples, starts = shape.piece(windows, part)
+            masks = np.concatenate([block.masks for block in blocks[part]])
+            return samples, starts[:, None], shape.filled(by_itself(masks, self.geometry.window))
+
+        return without_filling(self._spread(self._embedding, map(piece, parts)), parts)
+
+    def _shared(self, blocks: Sequence[Block]) -> list[Floats]:
         """Of blocks of several windows, one by one."""
-        for block in blocks:
+
+        def piece(block: Block) -> Piece:
             anchors, weights = shared(block, self.settings.stride, self.geometry.window)
-            yield block.samples, anchors[None], _flat(weights)[None]
+            return block.samples, anchors[None], _flat(weights)[None]
+
+        return self._spread(self._embedding, map(piece, blocks))
+
+    def _shape(self, windows: int) -> Shape:
+        geometry = self.geometry
+        # Room for windows of several recordings, which have nothing in common.
+        reach = geometry.window + 2 * windows * geometry.step if self.settings.whole_pieces else None
+        return Shape(windows, geometry.window, reach)
 
 
 def load_networks(config: WorkerConfig) -> TorchNetworks:

@@ -70,8 +70,10 @@ async def caller(service: ServiceProcess) -> AsyncIterator[Caller]:
 
 
 def worker(service: ServiceProcess) -> psutil.Process:
-    (child,) = psutil.Process(service.process.pid).children()
-    return child
+    """The process that holds torch; another one decodes."""
+    children = psutil.Process(service.process.pid).children()
+    (found,) = (child for child in children if "diarization_service.worker" in child.cmdline())
+    return found
 
 
 def cpu_seconds(process: psutil.Process) -> float:
