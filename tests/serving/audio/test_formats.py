@@ -162,3 +162,9 @@ async def test_fragmented_mp4_declares_nothing():
         heard = np.concatenate([block async for block in recording.blocks()])
     assert not recording.info.HasField("declared_duration")
     assert len(heard) / 16_000 == pytest.approx(SECONDS, abs=0.06)
+
+
+async def test_a_title_in_another_encoding_is_nobodys_business():
+    title = b"LIST" + (18).to_bytes(4, "little") + b"INFOINAM" + (6).to_bytes(4, "little") + b"Caf\xe9s\0"
+    file = audio.wav(audio.signal(1, 16_000), 16_000)
+    assert len(await audio.decoded(file[:12] + title + file[12:])) == 16_000
