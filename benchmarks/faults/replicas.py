@@ -121,15 +121,18 @@ class Deployment:
 async def deployed(
     folder: Path, engines: str, more: Mapping[str, Sequence[str]] = MappingProxyType({})
 ) -> AsyncIterator[Deployment]:
-    """Until the context ends; `folder` is private to these processes, `more` are further flags by service. Raises ServiceDied."""
+    """Until the context ends; `folder` is private to these processes, `more` are further flags, by service or by
+    replica ("asr", "asr-0"). Raises ServiceDied.
+    """
     spool = folder / "spool"
     spool.mkdir()
     asr, diarization = _MODULES[engines]
     async with AsyncExitStack() as stack:
 
         async def several(name: str, module: str, *flags: str) -> tuple[Replica, ...]:
+            names = [f"{name}-{index}" for index in range(REPLICAS)]
             every = (*_COMMON, *flags, *more.get(name, ()))
-            launches = [Launch(f"{name}-{index}", module, every) for index in range(REPLICAS)]
+            launches = [Launch(each, module, (*every, *more.get(each, ()))) for each in names]
             return tuple([await _behind_a_proxy(launch, folder, stack) for launch in launches])
 
         asrs = await several("asr", asr)

@@ -54,8 +54,8 @@ async def caller(deployment: Deployment) -> AsyncIterator[Caller]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def replicas(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[faults.Deployment]:
-    """Two of each service, with deterministic engines and proxies between them."""
-    flags = {"gateway": ("--silence-seconds=3", "--keepalive-seconds=1.5", "--attempts=4")}
+    """Two of each service, with deterministic engines and proxies between them; gateway 1 soon misses callers who vanish."""
+    flags = {"gateway": ("--silence-seconds=3", "--attempts=4"), "gateway-1": ("--keepalive-seconds=1.5",)}
     async with faults.deployed(tmp_path_factory.mktemp("replicas"), "deterministic", flags) as deployment:
         yield deployment
 
@@ -71,5 +71,5 @@ async def replicated(replicas: faults.Deployment) -> AsyncIterator[faults.Deploy
     """Healed after the test; fails where anybody still works on a recording then."""
     yield replicas
     replicas.heal()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await until_idle(replicas)

@@ -42,5 +42,5 @@ async def test_other_audio_has_another_transcript(
 
 
 async def test_the_same_audio_has_the_same_transcript(replicated: Deployment, undisturbed: Reference) -> None:
-    assert Reference.of(await Caller(replicated, gateway=1).whole()) == undisturbed
+    assert Reference.of(await Caller(replicated).whole()) == undisturbed
     assert {word.speaker for word in undisturbed.words} == {"SPEAKER_00", "SPEAKER_01"}

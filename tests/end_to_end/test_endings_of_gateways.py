@@ -17,12 +17,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_gateway_that_drains_finishes_what_it_began(
     replicated: Deployment, undisturbed: Reference
 ) -> None:
-    caller, gateway = Caller(replicated), replicated.gateways[0]
+    caller, gateway = Caller(replicated, gateway=1), replicated.gateways[1]
     async with in_the_middle(caller) as transcribing:
         os.kill(gateway.pid, signal.SIGTERM)
         with pytest.raises(TranscriptionError) as refused:
-            await Caller(replicated).whole()
-        check_whole(await Caller(replicated, gateway=1).whole(), undisturbed)
+            await Caller(replicated, gateway=1).whole()
+        check_whole(await Caller(replicated).whole(), undisturbed)
         caller.goes_on.set()
         check_whole(await transcribing, undisturbed)
     await gateway.stop()
@@ -33,11 +33,11 @@ async def test_a_gateway_that_drains_finishes_what_it_began(
 async def test_a_gateway_that_is_killed_takes_its_calls_along_and_leaves_nothing(
     replicated: Deployment, undisturbed: Reference
 ) -> None:
-    async with in_the_middle(Caller(replicated)) as transcribing:
-        await replicated.gateways[0].kill()
+    async with in_the_middle(Caller(replicated, gateway=1)) as transcribing:
+        await replicated.gateways[1].kill()
         with pytest.raises(TranscriptionError) as caught:
             await transcribing
     assert caught.value.code == StatusCode.UNAVAILABLE
-    check_whole(await Caller(replicated, gateway=1).whole(), undisturbed)
+    check_whole(await Caller(replicated).whole(), undisturbed)
     assert not os.listdir(replicated.spool)  # noqa: PTH208
-    await replicated.gateways[0].start()
+    await replicated.gateways[1].start()

@@ -16,7 +16,7 @@ HALF = len(AUDIO) // 2
 
 
 class Caller:
-    """Uploads it; the second half once `goes_on` is set. Waits a minute at most."""
+    """Uploads it; the second half once `goes_on` is set. Waits two minutes at most."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Caller:
         transcript = Transcript()
         config = configuration(pcm=PCM, accept_partial=self._accept_partial)
         async with (
-            asyncio.timeout(60),
+            asyncio.timeout(120),
             TranscriptionClient(self._address) as client,
             aclosing(client.transcribe(self._chunks(), config, timeout=self._deadline)) as events,
         ):
@@ -65,7 +65,7 @@ async def in_the_middle(caller: Caller) -> AsyncIterator["asyncio.Task[Transcrip
     """With half of the recording sent and words of it back."""
     transcribing = asyncio.create_task(caller.transcript())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await caller.heard.wait()
         yield transcribing
     finally:
