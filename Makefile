@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 TEST_FLAGS ?=
 INSTALL_INPUTS := pyproject.toml hatch_build.py tools/generate_stubs.py $(shell find protos -name '*.proto')
 
-.PHONY: help demo test test-fast check fix bench faults soak models images-dry breaking clean
+.PHONY: help demo test test-fast check fix bench faults soak models images-dry audit breaking clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -57,6 +57,13 @@ models: $(VENV)/.runtime ## Pull the default models into the cache
 
 images-dry: $(VENV)/.dev ## Run the Dockerfile's installs without a container engine: slow, downloads much (IMAGES="gateway asr")
 	$(RUN) -m tools.images_dry $(IMAGES) $(IMAGES_FLAGS)
+
+audit: $(VENV)/bin/python ## Ask the Python registry's JSON interface for advisories about every version that images install
+	$(RUN) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	for file in deploy/constraints/*.txt; do \
+		build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $$file || exit 1; \
+	done
 
 clean: ## Remove the environment and everything generated
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
