@@ -24,8 +24,10 @@ _OWNER = "the gateway"
 # Eight seconds of sound: what a reader gets at a time, at most.
 PIECE_BYTES = 256 * 1024
 
-# Half a second: who sends or reads so much at a time may be faster than real time, and takes turns with the others.
+# Readers take a turn for a piece of half a second or more, writers after each four seconds: more turns would cut what readers
+# get into smaller pieces, of which each costs the same.
 _LARGE_BYTES = 16 * 1024
+_WRITTEN_A_TURN = 128 * 1024
 
 # What goes to the file at a time, at least, since every turn in a thread costs as much as copying it.
 _SPILLED_BYTES = 512 * 1024
@@ -44,6 +46,7 @@ class Spool:
         self._memory_bytes = memory_bytes
         self._directory = directory
         self._turns = turns or Turns()
+        self._written_since_turn = 0
         # What was written last, and where in the recording each of it starts; the first `_spilled` bytes are in the file.
         self._blocks: list[bytes] = []
         self._starts: list[int] = []
@@ -73,7 +76,6 @@ class Spool:
         Raises Unavailable where the disk does not take it (which fails the readers too), and the error of an earlier
         failure.
         """
-        await self._take_turn(pcm)
         if self._error is not None:
             raise self._error
         if self._finished:
@@ -86,6 +88,7 @@ class Spool:
             raise
         self._size += len(pcm)
         self._wake()
+        await self._take_turn_to_go_on(len(pcm))
 
     def finish(self) -> None:
         """Nothing more will come: readers end after the last byte."""
@@ -111,7 +114,8 @@ class Spool:
         while await self._has_more(position):
             piece = await self._piece(position)
             position += len(piece)
-            await self._take_turn(piece)
+            if len(piece) >= _LARGE_BYTES:
+                await self._turns.take()
             yield piece
             if len(piece) < gather_seconds * _BYTES_PER_SECOND:
                 await self._ended_within(gather_seconds)
@@ -154,9 +158,10 @@ class Spool:
                 return False
             await self._changed.wait()
 
-    async def _take_turn(self, pcm: bytes) -> None:
-        """Before a piece is worked on that is large enough to be noticed by others."""
-        if len(pcm) >= _LARGE_BYTES:
+    async def _take_turn_to_go_on(self, size: int) -> None:
+        self._written_since_turn += size
+        if self._written_since_turn >= _WRITTEN_A_TURN:
+            self._written_since_turn = 0
             await self._turns.take()
 
     async def _ended_within(self, seconds: float) -> None:
