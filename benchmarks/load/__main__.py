@@ -14,7 +14,7 @@ The loads: `fast`, recordings of 60 s, one after the other, each as fast as it i
 and for each number of callers; `paced`, 200 callers in real time with messages of 100 ms, and of 20 ms; `mixed`, 200 callers in
 real time, and among them some who read slowly, never, send 4 MiB at a time as fast as they can, or send 20 ms at a time.
 
-Fairness is Jain's index over the bytes taken from each of the equal callers while all were there. Prints a table in Markdown.
+Fairness is Jain's index over the bytes a second of each of the equal callers. Prints a table in Markdown.
 CPU seconds are the front's for an hour of audio; "to sink" and "to relay" say how many times theirs that is.
 """
 
@@ -83,16 +83,20 @@ async def _measured(
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as callers,
         Progress(*columns, console=Console(file=sys.stderr)) as progress,
     ):
-        task = progress.add_task("", total=len(loads) * len(fronts))
+        task = progress.add_task("", total=sum(len(_fronts(load, fronts)) for load in loads))
         for load in loads:
             alike = []
-            for kind in fronts if load.comparable else ["gateway"]:
+            for kind in _fronts(load, fronts):
                 progress.update(task, description=f"{load.name}, {kind}")
                 async with standing(kind, (f"--max-streams={load.callers}", *flags)) as front:
                     alike.append(await under_load(load.name, kind, front, load.plans, callers))
                 progress.advance(task)
             results.append(alike)
     return results
+
+
+def _fronts(load: Described, fronts: Sequence[str]) -> Sequence[str]:
+    return fronts if load.comparable else ["gateway"]
 
 
 if __name__ == "__main__":

@@ -49,9 +49,10 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one upload; times in seconds since the epoch, 0 where it did not come so far."""
+    """What became of one upload of a caller; times in seconds since the epoch, 0 where it did not come so far."""
 
     label: str
+    caller: int
     code: str
     audio_seconds: float
     size: int
@@ -64,14 +65,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Generated:
-    """What one process of callers did.
-
-    `taken` has the bytes that the gateway took from each caller, by label, while all of them were there; `cpu_share` is
-    what the process took of a core.
-    """
+    """What one process of callers did, and what it took of a core."""
 
     outcomes: list[Outcome]
-    taken: dict[str, list[int]]
     cpu_share: float
 
 
@@ -86,10 +82,7 @@ def generate(plans: Sequence[Plan]) -> Generated:
     asyncio.run(_all(callers))
     after, wall = psutil.Process().cpu_times(), time.monotonic() - started
     cpu = after.user + after.system - before.user - before.system
-    taken: dict[str, list[int]] = {}
-    for caller in callers:
-        taken.setdefault(caller.plan.label, []).append(caller.taken)
-    return Generated([outcome for caller in callers for outcome in caller.outcomes], taken, cpu / wall)
+    return Generated([outcome for caller in callers for outcome in caller.outcomes], cpu / wall)
 
 
 def _messages(plan: Plan) -> list[bytes]:
@@ -107,17 +100,15 @@ class _Caller:
     def __init__(self, plan: Plan, number: int, messages: Sequence[bytes]) -> None:
         self.plan = plan
         self.outcomes: list[Outcome] = []
-        self.taken = 0
         self._number = number
         self._messages = messages
 
     async def run(self) -> None:
-        plan, begun = self.plan, time.monotonic()
-        self._counted = (begun + plan.ramp, begun + plan.seconds)
+        plan, until = self.plan, time.monotonic() + self.plan.seconds
         await asyncio.sleep(plan.ramp * self._number / plan.callers)
         async with grpc.aio.insecure_channel(plan.address, options=_CHANNEL_OPTIONS) as channel:
             method: Any = channel.stream_stream(_METHOD)
-            while not self.outcomes or time.monotonic() < self._counted[1]:
+            while not self.outcomes or time.monotonic() < until:
                 await self._upload(method)
 
     async def _upload(self, method: Any) -> None:
@@ -132,6 +123,7 @@ class _Caller:
         self.outcomes.append(
             Outcome(
                 label=self.plan.label,
+                caller=self._number,
                 code="LEFT" if leaves and code == "CANCELLED" else code,
                 audio_seconds=self.plan.audio_seconds,
                 size=len(self.plan.recording),
@@ -148,8 +140,6 @@ class _Caller:
         await call.write(self.plan.config)
         for message in self._messages[: len(self._messages) // 2 if leaves else None]:
             await call.write(message)
-            if self._counted[0] <= time.monotonic() < self._counted[1]:
-                self.taken += len(message)
             if self.plan.interval:
                 due += self.plan.interval
                 await asyncio.sleep(due - time.monotonic())

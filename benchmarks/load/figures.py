@@ -63,12 +63,23 @@ def fairness(shares: Sequence[float]) -> float:
     return sum(shares) ** 2 / (len(shares) * squares) if squares else 1.0
 
 
+def rates(outcomes: Sequence[Outcome]) -> list[float]:
+    """Bytes a second of each caller of the kind that has most callers, from its first upload's start to its last one's end."""
+    kinds: dict[str, dict[int, list[Outcome]]] = {}
+    for outcome in outcomes:
+        kinds.setdefault(outcome.label, {}).setdefault(outcome.caller, []).append(outcome)
+    return [
+        sum(outcome.size for outcome in own) / (own[-1].ended - own[0].started)
+        for own in max(kinds.values(), key=len).values()
+    ]
+
+
 def row(load: Load, others: Sequence[Load]) -> str:
     """A line of the table; `others` are of the same load, and the bare ones among them are what it is compared with."""
     done, wall = load.done, load.wall
     first = [outcome.first_event - outcome.started for outcome in done]
     last = [outcome.ended - outcome.last_byte for outcome in done]
-    alike = max(load.generated.taken.values(), key=len)
+    alike = rates(load.done)
     figures = [
         load.name,
         load.front,
@@ -77,7 +88,7 @@ def row(load: Load, others: Sequence[Load]) -> str:
         f"{sum(outcome.audio_seconds for outcome in done) / wall:,.0f}",
         _percentiles(first),
         _percentiles(last),
-        f"{fairness(alike):.3f}, {min(alike) / max(1, *alike):.2f}",
+        f"{fairness(alike):.3f}, {min(alike) / max(alike):.2f}",
         load.codes,
         f"{load.cpu_an_hour:.2f}",
         *(_ratio(load, _of(others, front)) for front in ("sink", "relay")),
