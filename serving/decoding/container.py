@@ -94,12 +94,17 @@ class ContainerReader:
         )
 
     def _packets(self) -> Iterator["av.Packet[AudioStream]"]:
-        try:
-            yield from self._container.demux(self._stream)
-        except MemoryError:
-            raise
-        except av.FFmpegError:
-            self.completeness.break_off()
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+            except IndexError:
+                # PyAV stumbles over a packet of a stream that turns up late; begun anew, it passes that stream by.
+                continue
+            except MemoryError:
+                raise
+            except av.FFmpegError:
+                self.completeness.break_off()
+            return
 
     def _declared(self) -> float | None:
         if self._stream.duration and self._stream.time_base:
