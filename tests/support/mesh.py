@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -109,17 +110,19 @@ async def _paced(chunks: AsyncIterator[bytes], pause: float) -> AsyncIterator[by
 
 @asynccontextmanager
 async def meshed(
-    folder: Path, asr: Callable[[], FakeBackend], diarization: Callable[[], FakeBackend]
+    folder: Path, asr: Callable[[], FakeBackend], diarization: Callable[[], FakeBackend], **gateways: Any
 ) -> AsyncIterator[Mesh]:
-    """A mesh in which every replica takes calls."""
+    """A mesh in which every replica takes calls; `gateways` are settings of theirs."""
     authority, services = Authority(), {"asr": asr, "diarization": diarization}
     doors = {name: [free_address() for _ in range(REPLICAS)] for name in (*services, "gateway")}
     backends = {
         name: [_backend(folder, authority, name, make, door) for door in doors[name]]
         for name, make in services.items()
     }
-    gateways = [_gateway(folder, authority, door, doors) for door in doors["gateway"]]
-    replicas = {**backends, "gateway": gateways}
+    replicas = {
+        **backends,
+        "gateway": [_gateway(folder, authority, door, doors, gateways) for door in doors["gateway"]],
+    }
     address = free_address()
     edge = place(
         "edge",
@@ -157,7 +160,9 @@ def _backend(
     return Replica(envoy, made)
 
 
-def _gateway(folder: Path, authority: Authority, door: str, doors: dict[str, list[str]]) -> Replica:
+def _gateway(
+    folder: Path, authority: Authority, door: str, doors: dict[str, list[str]], settings: dict[str, Any]
+) -> Replica:
     address, asr, diarization = free_address(), free_address(), free_address()
     envoy = place(
         "gateway",
@@ -166,15 +171,13 @@ def _gateway(folder: Path, authority: Authority, door: str, doors: dict[str, lis
         listeners={"mesh": door, "recognition": asr, "diarization": diarization},
         clusters={"service": [address], "asr": doors["asr"], "diarization": doors["diarization"]},
     )
-    callers = folder / "callers.toml"
-    callers.write_text('callers."spiffe://duoscribe/caller/retired".allowed = false')
     config = GatewayConfig(
         address=address,
         asr=(asr,),
         diarization=(diarization,),
         drain_seconds=_DRAIN_SECONDS,
         trust_client_certificate_header=True,
-        callers_file=callers,
+        **settings,
     )
     return Replica(
         envoy, lambda: (TranscriptionService(config, CollectorRegistry(), SharedDecoder()), config)
