@@ -36,12 +36,12 @@ async def test_memory_that_many_recordings_took_serves_for_the_next(callers):
     left = planned("left", recording("pcm", 60.0), 128 * 1024, callers=4, cancelled=100)
     memory = []
     async with standing("gateway", ("--max-streams=100",)) as front:
-        for _ in range(3):
+        for _ in range(4):
             ended = await upload(front, callers, minute, cut, left)
             assert ended == {("minute", "OK"): 40, ("cut", "INVALID_ARGUMENT"): 4, ("left", "LEFT"): 4}
             memory.append(resident_memory(front.pid))
-    # Recordings of a round are 84 MiB; what allocators keep differs by a few.
-    assert memory[2] - memory[1] < 16 * MIB
+    # The recordings of a round are 84 MB. Allocators keep some tens, now more, now less; three rounds more would be 250.
+    assert memory[3] - memory[0] < 84_000_000
 
 
 async def test_those_in_real_time_are_served_beside_those_who_take_what_they_can(callers):
