@@ -244,6 +244,12 @@ async def test_much_damage_is_refused(file):
     assert isinstance(await refusal(damaged(file, 0.2, 0.6)), InvalidAudio)
 
 
+async def test_pictures_that_turn_up_where_sound_was():
+    sound = audio.encoded("mpegts", "aac", audio.signal(6, 48_000), 48_000)
+    error = await refusal(sound + audio.film(3, None, container="mpegts"))
+    assert "of its first 7.1 s, 1.1 s cannot be decoded" in error.message
+
+
 async def test_full_disk_is_the_operators():
     with files_no_larger_than(10_000):
         async with own_decoder() as decoder:

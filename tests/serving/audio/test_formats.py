@@ -168,9 +168,3 @@ async def test_a_title_in_another_encoding_is_nobodys_business():
     title = b"LIST" + (18).to_bytes(4, "little") + b"INFOINAM" + (6).to_bytes(4, "little") + b"Caf\xe9s\0"
     file = audio.wav(audio.signal(1, 16_000), 16_000)
     assert len(await audio.decoded(file[:12] + title + file[12:])) == 16_000
-
-
-async def test_pictures_that_turn_up_late_are_passed_by():
-    sound = audio.encoded("mpegts", "aac", audio.signal(6, 48_000), 48_000)
-    heard = await audio.decoded(sound + audio.film(3, audio.signal(3, 48_000), container="mpegts"))
-    assert len(heard) >= 6 * 16_000
