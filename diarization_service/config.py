@@ -36,7 +36,7 @@ class Config(ServerConfig):
     )
     workers: int = option(
         0,
-        "Processes that compute, dealt over the devices in turn; 0 starts one for each device.",
+        "Processes that compute, dealt over the devices in turn; 0 starts one for each device. Four keep a data-centre GPU busy.",
         min=0,
         max=64,
     )
@@ -60,8 +60,8 @@ class Config(ServerConfig):
     )
     precision: str = option(
         "auto",
-        "What embeddings are computed in: fp32, bf16, or on GPUs fp16 or tf32 (segmentation as well; it is else in fp32); "
-        "auto takes what was measured to suit the device and the mode.",
+        "What embeddings are computed in: fp32, bf16, or on GPUs fp16 (recurrent layers of segmentation as well) or tf32 (all of "
+        "segmentation as well); auto takes what was measured to suit the device and the mode.",
         choices=PRECISIONS,
     )
     segmentation_batch_size: int = option(
