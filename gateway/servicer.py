@@ -77,8 +77,10 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         self, request_iterator: AsyncIterator[gateway_pb2.TranscribeRequest], context: _Context
     ) -> None:
         upload = await Upload[gateway_pb2.TranscriptionConfig].open(request_iterator, context, self._config)
-        send = _while_taken(context.write, self._config.max_idle_seconds)
-        await self._transcribe(upload, upload.config.results, context, send)
+        seconds = self._config.max_idle_seconds
+        with closing(IdleClock(seconds)) as clock:
+            send = _while_taken(context.write, clock, seconds)
+            await self._transcribe(upload, upload.config.results, context, send)
 
     async def TranscribeFile(
         self, request_iterator: AsyncIterator[gateway_pb2.TranscribeFileRequest], context: _Context
@@ -189,9 +191,8 @@ class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
         return self._backends
 
 
-def _while_taken(write: Send, seconds: float) -> Send:
+def _while_taken(write: Send, clock: IdleClock, seconds: float) -> Send:
     """Sends as `write` does; raises IdleTooLong for a caller who takes no event for so long, and would keep its place."""
-    clock = IdleClock(seconds)
 
     async def send(event: gateway_pb2.TranscribeResponse) -> None:
         try:

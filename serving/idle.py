@@ -37,6 +37,11 @@ class IdleClock:
             if waiting.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
+    def close(self) -> None:
+        """There will be no further wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _set(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._look)
 

@@ -5,6 +5,7 @@ The request messages of all services have the same three members, so one reader 
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Generic, Literal, Never, Protocol, TypeVar
 
 from serving import logs, tracing
@@ -90,7 +91,7 @@ class Upload(Generic[ConfigT]):
         Raises ProtocolViolation (no end_of_audio, config twice, an empty message, a message after the end),
         InvalidRequest (over the message limit), IdleTooLong, Abandoned.
         """
-        with tracing.stage("upload"):
+        with tracing.stage("upload"), closing(self._messages):
             while True:
                 kind, message = await self._messages.next()
                 if kind == "audio":
@@ -138,6 +139,9 @@ class _Messages(Generic[ConfigT]):
         if kind != "audio":
             self._check_size(message.ByteSize(), "config")
         return kind, message
+
+    def close(self) -> None:
+        self._idle.close()
 
     def checked(self, audio: bytes) -> bytes:
         """The limit is told to callers as the audio's length; the few bytes of framing around it are free."""

@@ -42,9 +42,9 @@ async def refused(door: Deployment) -> bool:
 async def test_its_place_is_given_to_another(tmp_path):
     backends = recognition(*UTTERANCES), diarization()
     async with (
-        deployed(tmp_path, *backends, max_streams=1, max_idle_seconds=0.2) as door,
+        deployed(tmp_path, *backends, max_streams=1, max_idle_seconds=2.0) as door,
         uploaded(door.address),
-        asyncio.timeout(10),
+        asyncio.timeout(30),
     ):
         while await refused(door):  # noqa: ASYNC110  there is no event to wait for
             await asyncio.sleep(0.05)
