@@ -73,3 +73,5 @@ async def replicated(replicas: faults.Deployment) -> AsyncIterator[faults.Deploy
     replicas.heal()
     async with asyncio.timeout(60):
         await until_idle(replicas)
+        for gateway in replicas.gateways:
+            await endings.until_reached(gateway)

@@ -8,7 +8,7 @@ from benchmarks.deterministic.recordings import recording
 from benchmarks.faults.replicas import Deployment, Replica
 from benchmarks.faults.uploads import PCM
 from benchmarks.faults.verdicts import Reference
-from gateway.client import Transcript, TranscriptionClient, configuration
+from gateway.client import Transcript, TranscriptionClient, TranscriptionError, configuration
 
 AUDIO = recording(3, 24.0, seed=5)
 CHUNK_BYTES = 32_000
@@ -64,13 +64,16 @@ class Caller:
 async def in_the_middle(caller: Caller) -> AsyncIterator["asyncio.Task[Transcript]"]:
     """With half of the recording sent and words of it back."""
     transcribing = asyncio.create_task(caller.transcript())
+    hearing = asyncio.create_task(caller.heard.wait())
     try:
-        async with asyncio.timeout(60):
-            await caller.heard.wait()
+        await asyncio.wait((transcribing, hearing), timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        if not caller.heard.is_set():
+            raise AssertionError("no words came", await asyncio.wait_for(transcribing, 0))
         yield transcribing
     finally:
         transcribing.cancel()
-        await asyncio.gather(transcribing, return_exceptions=True)
+        hearing.cancel()
+        await asyncio.gather(transcribing, hearing, return_exceptions=True)
 
 
 def check_whole(transcript: Transcript, undisturbed: Reference) -> None:
@@ -93,3 +96,15 @@ async def busy(replicas: tuple[Replica, ...]) -> Replica:
 
 async def both_busy(deployment: Deployment) -> tuple[Replica, Replica]:
     return await busy(deployment.asr), await busy(deployment.diarization)
+
+
+async def until_reached(gateway: Replica) -> None:
+    """Channels of one process share what they know of an address, also that nobody listened there a moment ago."""
+    async with TranscriptionClient(gateway.proxy.address) as client:
+        while True:
+            try:
+                await client.describe()
+            except TranscriptionError:
+                await asyncio.sleep(0.1)
+            else:
+                return
