@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 TEST_FLAGS ?=
 INSTALL_INPUTS := pyproject.toml hatch_build.py tools/generate_stubs.py $(shell find protos -name '*.proto')
 
-.PHONY: help demo test test-fast check fix bench faults soak models images-dry audit breaking clean
+.PHONY: help demo test test-fast check fix bench faults hostile soak models images-dry audit breaking clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s %s\n", $$1, $$2 }'
@@ -41,8 +41,12 @@ bench: $(VENV)/.dev ## Measure speed, memory and whose words are whose, against 
 	$(RUN) -m serving.models pull
 	$(RUN) -m benchmarks.pipeline $(BENCH_FLAGS)
 	$(RUN) -m benchmarks.long_upload
+	$(RUN) -m benchmarks.decoding
 	$(RUN) -m benchmarks.attribution --known-voices
 	$(RUN) -m benchmarks.equality --minutes 1 --hints none exact
+
+hostile: $(VENV)/.dev ## Send 10,000 hostile files and uploads: no crash, no hang, no bug
+	$(RUN) -m benchmarks.hostile_input
 
 soak: $(VENV)/.dev ## Keep the gateway under mixed load for half an hour, and see whether its memory stays flat
 	$(RUN) -m benchmarks.load.soak $(SOAK_FLAGS)
