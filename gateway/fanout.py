@@ -173,6 +173,7 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
         except TimeoutError:
             raise CallFailed(_SILENT) from None
         except ExceptionGroup as group:
+            _check_cancelled()
             raise most_telling(group) from None
         finally:
             call.cancel()
@@ -233,3 +234,13 @@ def _reach(result: Result) -> int:
             return result.processed
         case _:
             return 0
+
+
+def _check_cancelled() -> None:
+    """Raises CancelledError where this task was cancelled while a group of tasks ended by an error: the group forgets it.
+
+    Up to Python 3.12. A stage would go on and call other replicas for a caller who has gone.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

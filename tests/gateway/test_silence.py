@@ -1,4 +1,6 @@
-"""What counts as a backend that owes an answer: one stage against a real server, with the inbox in the test's hands."""
+"""What counts as a backend that owes an answer, and a stage that is cancelled: against a real server, with the inbox in the
+test's hands.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
+import pytest
 from google.rpc import code_pb2
 
 from gateway.dialects import RecognitionDialect
@@ -17,7 +20,7 @@ from gateway.retries import RetryPolicy
 from gateway.spool import Spool
 from serving.server import running
 from speech.asr.v1 import asr_pb2_grpc
-from support.gateway.fakes import FakeRecognition, hanging, recognition
+from support.gateway.fakes import FakeRecognition, failing, hanging, recognition
 
 SECOND = bytes(32_000)
 SILENCE_SECONDS = 0.3
@@ -43,7 +46,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(asr: FakeRecognition) -> AsyncIterator[Stage]:
+async def stage(asr: FakeRecognition, spool: Spool | None = None) -> AsyncIterator[Stage]:
     options = CallOptions(
         request_id="call-7",
         deadline=None,
@@ -53,7 +56,7 @@ async def stage(asr: FakeRecognition) -> AsyncIterator[Stage]:
     )
     async with running(asr, asr.config) as server, grpc.aio.insecure_channel(server.address) as channel:
         await server.wait_serving()
-        spool, inbox = Spool(1_000_000), Inbox(1)
+        spool, inbox = spool or Spool(1_000_000), Inbox(1)
         stub = asr_pb2_grpc.SpeechRecognitionStub(channel)
         replicas = Replicas(lambda target: Replica(channel, stub, target))
         replicas.update([server.address])
@@ -93,3 +96,31 @@ async def test_a_backend_that_hangs_while_its_last_answer_is_dealt_with_is_given
         ended = await called.outcome
     assert ended.attempts == 2
     assert ended.status.code == code_pb2.UNAVAILABLE
+
+
+class ReluctantSpool(Spool):
+    """Whose readers do not leave before they may."""
+
+    def __init__(self) -> None:
+        super().__init__(1_000_000)
+        self.leaving, self.may_leave = asyncio.Event(), asyncio.Event()
+
+    async def reader(self, gather_seconds: float = 0.0) -> AsyncIterator[bytes]:
+        try:
+            async for piece in super().reader(gather_seconds):
+                yield piece
+        finally:
+            self.leaving.set()
+            await self.may_leave.wait()
+
+
+async def test_a_stage_that_is_cancelled_while_its_call_fails_calls_nobody_again() -> None:
+    asr, spool = recognition(faults=[failing(grpc.StatusCode.UNAVAILABLE, after=0)] * 9), ReluctantSpool()
+    async with stage(asr, spool) as called, asyncio.timeout(10):
+        await spool.leaving.wait()
+        called.outcome.cancel()
+        await asyncio.sleep(0)
+        spool.may_leave.set()
+        with pytest.raises(asyncio.CancelledError):
+            await called.outcome
+    assert len(asr.calls) == 1
