@@ -19,7 +19,7 @@ _UPLOAD_BYTES, _DECODED_BYTES = 128 * 1024, 64 * 1024
 _LAST_SECONDS = 5.0
 
 # All that reaches a decoder of the service's environment: what Python and the system's libraries need to be found.
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "SYSTEMROOT")
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR")
 
 
 class ForkServerGone(Exception):  # noqa: N818 - named after what happened
