@@ -38,7 +38,14 @@ def _tables(sections: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
 
 
 def _table(title: str, rows: Sequence[str]) -> list[str]:
-    return [f"## {title}", "", "| flag | values | default | what it says |", "| --- | --- | --- | --- |", *rows, ""]
+    return [
+        f"## {title}",
+        "",
+        "| flag | values | default | what it says |",
+        "| --- | --- | --- | --- |",
+        *rows,
+        "",
+    ]
 
 
 def _row(option: click.Option) -> str:
