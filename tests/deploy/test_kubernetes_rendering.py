@@ -97,7 +97,8 @@ def test_components_combine(mesh: str, scaler: str, tmp_path: Path):
 
 
 def test_the_example_of_the_manual_renders_with_its_own_images(tmp_path: Path):
-    (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    examples = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = (example for example in examples if "kind: Kustomization" in example)
     base = os.path.relpath(KUBERNETES, tmp_path.resolve())
     (tmp_path / "kustomization.yaml").write_text(example.replace("deploy/kubernetes", base))
 

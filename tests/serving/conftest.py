@@ -32,7 +32,14 @@ def log_lines(own_logging: None) -> Callable[[], list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def no_telemetry_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of whoever runs the tests are left out."""
+def no_telemetry_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Those of whoever runs the tests are left out, and so is pyannote.audio's silencing of OpenTelemetry's loggers."""
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("opentelemetry")]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.NOTSET)
+    yield
+    for logger, level in levels.items():
+        logger.setLevel(level)
