@@ -44,6 +44,9 @@ bench: $(VENV)/.dev ## Measure speed, memory and whose words are whose, against 
 	$(RUN) -m benchmarks.decoding
 	$(RUN) -m benchmarks.attribution --known-voices
 	$(RUN) -m benchmarks.equality --minutes 1 --hints none exact
+	$(RUN) -m benchmarks.diarization --seconds 40 --repeat 1
+	$(RUN) -m benchmarks.diarization_streams --seconds 60 --at-once 1 4
+	$(RUN) -m benchmarks.stability
 
 hostile: $(VENV)/.dev ## Send 10,000 hostile files and uploads: no crash, no hang, no bug
 	$(RUN) -m benchmarks.hostile_input
