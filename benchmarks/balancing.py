@@ -15,7 +15,6 @@ import asyncio
 import random
 import statistics
 import tempfile
-import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import grpc
 
 from benchmarks.deterministic.recordings import recording
+from benchmarks.scraping import ANY_PORT, scraped
 from gateway.backends import RECOGNITION, Backend
 from gateway.channels import BALANCING
 from gateway.dialects import RecognitionDialect
@@ -65,7 +65,7 @@ class Outcome:
 @asynccontextmanager
 async def replicas() -> AsyncIterator[list[ServiceProcess]]:
     """The slow one last."""
-    common = ("--address=127.0.0.1:0", "--metrics-address=127.0.0.1:0", "--parallel=1", "--max-batch=1")
+    common = ("--address=127.0.0.1:0", f"--metrics-address={ANY_PORT}", "--parallel=1", "--max-batch=1")
     launches = [
         Launch(f"asr-{number}", "benchmarks.deterministic.asr", (*common, f"--compute-seconds={cost}"))
         for number, cost in enumerate((FAST, FAST, SLOW))
@@ -79,11 +79,8 @@ async def replicas() -> AsyncIterator[list[ServiceProcess]]:
 
 def decoded(replica: ServiceProcess) -> float:
     """Seconds of audio, by the replica's own account."""
-    with urllib.request.urlopen(f"http://{replica.announced['metrics_address']}/metrics", timeout=10) as told:
-        lines = told.read().decode().splitlines()
-    return next(
-        float(line.split()[1]) for line in lines if line.startswith("duoscribe_asr_audio_seconds_total ")
-    )
+    samples = scraped(replica.announced["metrics_address"])
+    return next(sample.value for sample in samples if sample.name == "duoscribe_asr_audio_seconds_total")
 
 
 async def transcribe(backend: "Backend[Stub]", seconds: float, outcome: Outcome) -> None:

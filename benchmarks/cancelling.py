@@ -13,17 +13,14 @@ import random
 import statistics
 import sys
 import tempfile
-import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from benchmarks.corpus import Samples, conversation
-from benchmarks.streams import free_address
+from benchmarks.scraping import ANY_PORT, scraped
 from gateway.client import TranscriptionClient, configuration
 from gateway.supervisor import Launch, running_services
 from serving.times import SAMPLE_RATE
@@ -31,6 +28,7 @@ from speech.audio.v1 import audio_pb2
 
 PCM = audio_pb2.PcmFormat(encoding=audio_pb2.PCM_ENCODING_S16LE, sample_rate_hz=SAMPLE_RATE, channels=1)
 CHUNK_SAMPLES = 32_000
+BACKENDS = ("asr", "diarization")
 # When callers leave, in seconds from the call's beginning.
 EARLIEST, LATEST = 2.0, 12.0
 # Longer than a batch takes on two busy cores, so that each round is told by itself.
@@ -91,22 +89,23 @@ def main() -> None:
 
 
 async def measured(samples: Samples, leaving: Sequence[float]) -> Sequence[Part]:
-    metrics = {name: free_address() for name in ("asr", "diarization")}
     with tempfile.TemporaryDirectory() as folder:
         async with (
             running_services(
-                launches(Path(folder), metrics), directory=Path(folder), sink=lambda _: None, grace_seconds=10
+                launches(Path(folder)), directory=Path(folder), sink=lambda _: None, grace_seconds=10
             ) as services,
             TranscriptionClient(services.addresses["gateway"]) as client,
         ):
-            return await rounds(client, samples, leaving, list(metrics.values()))
+            backends = [process for process in services.processes if process.name in BACKENDS]
+            metrics = [process.announced["metrics_address"] for process in backends]
+            return await rounds(client, samples, leaving, metrics)
 
 
-def launches(folder: Path, metrics: Mapping[str, str]) -> Sequence[Launch]:
-    sockets = {name: f"unix:{folder / name}.sock" for name in ("asr", "diarization", "gateway")}
+def launches(folder: Path) -> Sequence[Launch]:
+    sockets = {name: f"unix:{folder / name}.sock" for name in (*BACKENDS, "gateway")}
     backends = [
-        Launch(name, f"{name}_service", (f"--address={sockets[name]}", f"--metrics-address={address}"))
-        for name, address in metrics.items()
+        Launch(name, f"{name}_service", (f"--address={sockets[name]}", f"--metrics-address={ANY_PORT}"))
+        for name in BACKENDS
     ]
     flags = [f"--{name}={address}" for name, address in sockets.items() if name != "gateway"]
     return (*backends, Launch("gateway", "gateway", (f"--address={sockets['gateway']}", *flags)))
@@ -115,12 +114,12 @@ def launches(folder: Path, metrics: Mapping[str, str]) -> Sequence[Launch]:
 async def rounds(
     client: TranscriptionClient, samples: Samples, leaving: Sequence[float], metrics: Sequence[str]
 ) -> Sequence[Part]:
-    found, before = parts(), await scraped(metrics)
+    found, before = parts(), await all_figures(metrics)
     for number, seconds in enumerate(leaving, 1):
         print(f"{number} of {len(leaving)}: leaves after {seconds:.1f} s", file=sys.stderr)
         await cancelled(client, samples, seconds)
         await asyncio.sleep(SETTLED_SECONDS)
-        after = await scraped(metrics)
+        after = await all_figures(metrics)
         for part in found:
             part.went_on += gone_on(part.after, before, after)
         before = after
@@ -146,16 +145,13 @@ async def upload(samples: Samples) -> AsyncIterator[bytes]:
         yield samples[start : start + CHUNK_SAMPLES].tobytes()
 
 
-async def scraped(addresses: Sequence[str]) -> Figures:
+async def all_figures(addresses: Sequence[str]) -> Figures:
     """Every histogram's parts by name and stage; a bucket's name ends in its bound."""
     figures = {}
     for address in addresses:
-        with await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/metrics") as answer:
-            text = answer.read().decode()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                name = sample.name + sample.labels.get("le", "")
-                figures[name, sample.labels.get("stage", "")] = sample.value
+        for sample in await asyncio.to_thread(scraped, address):
+            name = sample.name + sample.labels.get("le", "")
+            figures[name, sample.labels.get("stage", "")] = sample.value
     return figures
 
 

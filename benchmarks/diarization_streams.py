@@ -11,10 +11,8 @@ highest memory, each of the service and its workers together; memory taken on GP
 
 import argparse
 import asyncio
-import socket
 import tempfile
 import time
-import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,12 +20,12 @@ from pathlib import Path
 from statistics import median
 
 import grpc
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.conversations import converse
 from benchmarks.corpus import Samples
 from benchmarks.packing import Pack
 from benchmarks.processes import gpu_memory, usage
+from benchmarks.scraping import ANY_PORT, scraped
 from gateway.supervisor import Launch, Services, running_services
 from serving.calls import responses
 from serving.times import SAMPLE_RATE, seconds
@@ -90,10 +88,9 @@ def parsed() -> argparse.Namespace:
 async def measured(samples: Samples, arguments: argparse.Namespace) -> None:
     most = str(max(arguments.at_once))
     with tempfile.TemporaryDirectory() as folder:
-        metrics = free_address()
         flags = (
             f"--address=unix:{folder}/diarization.sock",
-            f"--metrics-address={metrics}",
+            f"--metrics-address={ANY_PORT}",
             f"--max-streams={most}",
             f"--recordings={most}",
             *arguments.flags,
@@ -104,11 +101,12 @@ async def measured(samples: Samples, arguments: argparse.Namespace) -> None:
             sink=lambda _: None,
             grace_seconds=10,
         ) as services:
-            await report(services, metrics, samples, arguments)
+            await report(services, samples, arguments)
 
 
-async def report(services: Services, metrics: str, samples: Samples, arguments: argparse.Namespace) -> None:
-    pid = services.processes[0].pid
+async def report(services: Services, samples: Samples, arguments: argparse.Namespace) -> None:
+    [process] = services.processes
+    pid, metrics = process.pid, process.announced["metrics_address"]
     audio = samples.tobytes()
     answers = set()
     print(
@@ -162,23 +160,13 @@ async def upload(audio: bytes, call: Call, *, real_time: bool) -> AsyncIterator[
 
 async def batches(address: str) -> tuple[float, float]:
     """Windows segmented so far, and in how many batches."""
-    with await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/metrics") as answer:
-        text = answer.read().decode()
     found = {
         sample.name: sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
+        for sample in await asyncio.to_thread(scraped, address)
         if sample.labels.get("stage") == "segmentation"
     }
     name = "duoscribe_diarization_batch_items"
     return found[f"{name}_sum"], found[f"{name}_count"]
-
-
-def free_address() -> str:
-    """That nothing listens on yet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 if __name__ == "__main__":

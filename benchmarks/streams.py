@@ -17,11 +17,9 @@ column counts files whose text differs from that of the first way. Prints a tabl
 import argparse
 import asyncio
 import json
-import socket
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,10 +27,10 @@ from statistics import median
 
 import grpc
 import numpy as np
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.corpus import Samples, clips
 from benchmarks.processes import usage
+from benchmarks.scraping import ANY_PORT, scraped
 from gateway.supervisor import Launch, Services, running_services
 from serving.calls import responses
 from serving.times import SAMPLE_RATE
@@ -125,10 +123,9 @@ def short_files(count: int) -> list[Samples]:
 
 async def recognised(files: Sequence[Samples], way: Way, flags: Sequence[str]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
-        metrics = free_address()
         arguments = (
             f"--address=unix:{folder}/asr.sock",
-            f"--metrics-address={metrics}",
+            f"--metrics-address={ANY_PORT}",
             f"--max-streams={way.callers}",
             f"--max-batch={0 if way.batching else 1}",
             *flags,
@@ -137,18 +134,19 @@ async def recognised(files: Sequence[Samples], way: Way, flags: Sequence[str]) -
         async with running_services(
             [launch], directory=Path(folder), sink=lambda _: None, grace_seconds=10
         ) as services:
-            return await measured(files, way, services, metrics)
+            return await measured(files, way, services)
 
 
-async def measured(files: Sequence[Samples], way: Way, services: Services, metrics: str) -> Run:
-    pid = services.processes[0].pid
+async def measured(files: Sequence[Samples], way: Way, services: Services) -> Run:
+    [process] = services.processes
+    pid, metrics = process.pid, process.announced["metrics_address"]
     async with grpc.aio.insecure_channel(services.addresses["asr"]) as channel:
         stub = asr_pb2_grpc.SpeechRecognitionStub(channel)
         await asyncio.gather(*(recognise(stub, samples) for samples in files[:WARM_UP_FILES][: way.callers]))
-        before, used, started = await scraped(metrics), usage(pid).cpu_seconds, time.perf_counter()
+        before, used, started = await figures(metrics), usage(pid).cpu_seconds, time.perf_counter()
         answers = await all_recognised(stub, files, way.callers)
         wall = time.perf_counter() - started
-        after, cpu = await scraped(metrics), usage(pid).cpu_seconds - used
+        after, cpu = await figures(metrics), usage(pid).cpu_seconds - used
     counted = {name: value - before.get(name, 0.0) for name, value in after.items()}
     return Run(
         audio=sum(map(len, files)) / SAMPLE_RATE,
@@ -194,24 +192,14 @@ async def upload(samples: Samples) -> AsyncIterator[asr_pb2.RecognizeRequest]:
     yield asr_pb2.RecognizeRequest(end_of_audio=audio_pb2.EndOfAudio())
 
 
-async def scraped(address: str) -> dict[str, float]:
+async def figures(address: str) -> dict[str, float]:
     """The service's own metrics by their names without prefix."""
     prefix = "duoscribe_asr_"
-    with await asyncio.to_thread(urllib.request.urlopen, f"http://{address}/metrics") as answer:
-        families = text_string_to_metric_families(answer.read().decode())
     return {
         sample.name.removeprefix(prefix): sample.value
-        for family in families
-        for sample in family.samples
+        for sample in await asyncio.to_thread(scraped, address)
         if sample.name.startswith(prefix)
     }
-
-
-def free_address() -> str:
-    """An address on this machine that nothing listens on yet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def table(files: Sequence[Samples], runs: Mapping[Way, Sequence[Run]]) -> str:

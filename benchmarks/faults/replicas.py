@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import psutil
 
 from benchmarks.faults.proxy import Proxy
+from benchmarks.scraping import ANY_PORT, scraped
 from gateway.supervisor import Launch, ServiceProcess, Sink
 
 REPLICAS = 2
@@ -23,10 +23,9 @@ _BEFORE_DRAIN_SECONDS = 1.0
 # Longer than --drain-seconds, so that a process which drains is not killed.
 _GRACE_SECONDS = 45.0
 
-_ANY_PORT = "127.0.0.1:0"
 _COMMON = (
-    f"--address={_ANY_PORT}",
-    f"--metrics-address={_ANY_PORT}",
+    f"--address={ANY_PORT}",
+    f"--metrics-address={ANY_PORT}",
     "--log-format=json",
     "--max-streams=64",
 )
@@ -66,9 +65,9 @@ class Replica:
         """Recordings in flight, by its own account."""
         if self._process is None:
             return 0
-        answer = await asyncio.to_thread(_fetched, self._process.announced["metrics_address"])
-        (line,) = (line for line in answer.splitlines() if line.startswith("duoscribe_streams "))
-        return round(float(line.split()[1]))
+        samples = await asyncio.to_thread(scraped, self._process.announced["metrics_address"])
+        (streams,) = (sample.value for sample in samples if sample.name == "duoscribe_streams")
+        return round(streams)
 
     async def start(self) -> None:
         """Raises ServiceDied."""
@@ -160,9 +159,3 @@ async def _all(replicas: Sequence[Replica], do: Callable[[Replica], Coroutine[An
     async with asyncio.TaskGroup() as tasks:
         for replica in replicas:
             tasks.create_task(do(replica))
-
-
-def _fetched(address: str) -> str:
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
-        text: str = answer.read().decode()
-    return text

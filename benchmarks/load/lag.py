@@ -1,10 +1,9 @@
 """The gateway's event loop lag, as its own metrics tell it."""
 
 import math
-import urllib.request
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
+from benchmarks.scraping import scraped
 
 _METRIC = "duoscribe_event_loop_lag_seconds"
 
@@ -17,17 +16,8 @@ class Lag:
 
     @classmethod
     def told_at(cls, address: str) -> "Lag":
-        with urllib.request.urlopen(f"http://{address}/metrics") as answer:
-            families = text_string_to_metric_families(answer.read().decode())
-        return cls(
-            {
-                float(sample.labels["le"]): sample.value
-                for family in families
-                if family.name == _METRIC
-                for sample in family.samples
-                if sample.name.endswith("_bucket")
-            }
-        )
+        buckets = (sample for sample in scraped(address) if sample.name == f"{_METRIC}_bucket")
+        return cls({float(bucket.labels["le"]): bucket.value for bucket in buckets})
 
     def since(self, before: "Lag") -> "Lag":
         return Lag({bound: count - before.counts[bound] for bound, count in self.counts.items()})

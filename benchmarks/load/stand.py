@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.streams import free_address
+from benchmarks.scraping import ANY_PORT
 from gateway.supervisor import Launch, running_services
 
 # What stands in front: the gateway, and the two of benchmarks.load.bare.
@@ -32,22 +32,22 @@ async def standing(kind: str, flags: Sequence[str] = ()) -> AsyncIterator[Front]
             Launch(name, "benchmarks.load.backend", (name, f"--address=unix:{folder}/{name}.sock"))
             for name in _BACKENDS
         ]
-        metrics = free_address() if kind == "gateway" else None
         async with running_services(
             backends, directory=Path(folder), sink=sys.stderr.buffer.write, grace_seconds=5
         ) as behind:
-            launch = _front(kind, [behind.addresses[name] for name in _BACKENDS], metrics, flags)
+            launch = _front(kind, [behind.addresses[name] for name in _BACKENDS], flags)
             with tempfile.TemporaryDirectory() as own:
                 async with running_services(
                     [launch], directory=Path(own), sink=sys.stderr.buffer.write, grace_seconds=20
                 ) as front:
-                    yield Front(front.addresses[kind], front.processes[0].pid, metrics)
+                    [process] = front.processes
+                    yield Front(front.addresses[kind], process.pid, process.announced.get("metrics_address"))
 
 
-def _front(kind: str, backends: Sequence[str], metrics: str | None, flags: Sequence[str]) -> Launch:
+def _front(kind: str, backends: Sequence[str], flags: Sequence[str]) -> Launch:
     asr, diarization = backends
     places = ("--address=127.0.0.1:0", f"--asr={asr}", f"--diarization={diarization}")
     if kind != "gateway":
         return Launch(kind, "benchmarks.load.bare", (kind, *places))
-    told = (f"--metrics-address={metrics}", "--log-level=error")
+    told = (f"--metrics-address={ANY_PORT}", "--log-level=error")
     return Launch(kind, "gateway", (*places, *told, *flags))
