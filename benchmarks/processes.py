@@ -1,12 +1,13 @@
 """CPU time and memory of process trees, and memory of GPUs."""
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from serving.gpus import handles, load_nvml
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,14 @@ def waited_for_core(pid: int) -> float:
 
 def gpu_memory() -> int:
     """Bytes taken on all GPUs now, whoever took them; 0 where none can be asked."""
-    if importlib.util.find_spec("pynvml") is None:
+    nvml = load_nvml()
+    if nvml is None:
         return 0
-    import pynvml  # noqa: PLC0415  only where GPUs are
-
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+        nvml.nvmlInit()
+        return sum(int(nvml.nvmlDeviceGetMemoryInfo(gpu).used) for gpu in handles(nvml, visible=None))
+    except nvml.NVMLError:
         return 0
-    handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-    return sum(int(pynvml.nvmlDeviceGetMemoryInfo(handle).used) for handle in handles)
 
 
 def _tree(pid: int) -> Iterator[psutil.Process]:
