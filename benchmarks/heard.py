@@ -105,7 +105,7 @@ class KnownVoices:
         return [self._voices(self._start(block), block.masks[0])[None] for block in blocks]
 
     def _start(self, block: Block) -> float:
-        window = block.part(0, 1, self.geometry)
+        window = block.part(slice(1), self.geometry.window)
         return self._starts[zlib.crc32(window.samples.tobytes())]
 
     def _voices(self, start: float, masks: Floats) -> Floats:

@@ -35,16 +35,13 @@ class Shape:
 
     def piece(self, windows: Windows, part: slice) -> tuple[Samples, npt.NDArray[np.int64]]:
         """The part's audio and where its windows start in it, filled up with silence and with its first sample."""
-        first = windows.starts[part.start]
-        samples = windows.samples[first : windows.starts[part.stop - 1] + self.window]
-        starts = np.array(windows.starts[part], np.int64) - first
+        own = windows.part(part, self.window)
+        starts = self.filled(np.array(own.starts, np.int64))
         if self.reach is None:
-            return samples, starts
-        return np.pad(samples, (0, self.reach - len(samples))), np.pad(
-            starts, (0, self.windows - len(starts))
-        )
+            return own.samples, starts
+        return np.pad(own.samples, (0, self.reach - len(own.samples))), starts
 
-    def filled(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def filled(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """What goes with a part's windows, filled up with zeros."""
         missing = 0 if self.reach is None else self.windows - len(rows)
         return np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))

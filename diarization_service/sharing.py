@@ -28,7 +28,7 @@ def by_itself(masks: Floats, window: int) -> Floats:
 
     The mask's nearest frame before each of the trunk's, as torch interpolates.
     """
-    frames = trunk_frames(window)
+    frames = -(-window // FRAME_SAMPLES)
     return masks[..., np.arange(frames) * masks.shape[-1] // frames]
 
 
@@ -46,11 +46,6 @@ def shared(block: Block, stride: int, window: int) -> tuple[Indices, Floats]:
     used = np.flatnonzero(weights.any(axis=(0, 1, 3)))
     used = used if used.size else np.array([0])
     return anchors[used], weights[:, :, used]
-
-
-def trunk_frames(window: int) -> int:
-    """Frames of the trunk in a window."""
-    return -(-window // FRAME_SAMPLES)
 
 
 def _anchors(starts: Indices, stride: int) -> Indices:

@@ -52,11 +52,11 @@ class Windows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def part(self, start: int, stop: int, geometry: Geometry) -> "Windows":
-        """Those from the `start`-th up to the `stop`-th, and no more of the audio than they need."""
-        starts = self.starts[start:stop]
-        samples = self.samples[starts[0] : starts[-1] + geometry.window]
-        return Windows(samples, tuple(first - starts[0] for first in starts))
+    def part(self, which: slice, window: int) -> "Windows":
+        """Some neighbours, of `window` samples each, and no more of the audio than they need."""
+        starts = self.starts[which]
+        samples = self.samples[starts[0] : starts[-1] + window]
+        return Windows(samples, tuple(start - starts[0] for start in starts))
 
 
 @dataclass(frozen=True)

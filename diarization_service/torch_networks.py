@@ -94,7 +94,9 @@ class TorchNetworks:
 
         def piece(block: Block) -> Piece:
             anchors, weights = shared(block, self.settings.stride, self.geometry.window)
-            return block.samples, anchors[None], _flat(weights)[None]
+            # Its neighbours' audio is left to them.
+            own = block.part(slice(None), self.geometry.window)
+            return own.samples, (anchors - block.starts[0])[None], _flat(weights)[None]
 
         return self._spread(self._embedding, map(piece, blocks))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from benchmarks.deterministic.written import cut
 from diarization_service.stages import Block, Floats, Windows
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def windows() -> Windows:
 
 def apart(windows: Windows) -> Floats:
     """Shape (windows, samples)."""
-    return np.stack([windows.samples[start : start + 10 * SAMPLE_RATE] for start in windows.starts])
+    return np.stack(cut(windows))
 
 
 @pytest.fixture(scope="module")
