@@ -1,15 +1,10 @@
 """The service's state as grpc.health.v1 tells it, under each service's name and under the empty one."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME, aio
 
-from serving.listening import listen
-
-__all__ = ["SERVICE_NAME", "Health", "health_endpoint"]
+__all__ = ["SERVICE_NAME", "Health"]
 
 
 class Health:
@@ -32,22 +27,3 @@ class Health:
     async def _set_all(self, state: int) -> None:
         for name in self._names:
             await self._servicer.set(name, state)
-
-
-@asynccontextmanager
-async def health_endpoint(address: str | None, health: Health) -> AsyncIterator[str | None]:
-    """Answer for `health` alone, in plain text, until the context ends, and say where; None serves nothing.
-
-    Raises OSError where the address cannot be bound.
-    """
-    if address is None:
-        yield None
-        return
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    await health.register(server)
-    bound = listen(server, address)
-    await server.start()
-    try:
-        yield bound
-    finally:
-        await server.stop(None)

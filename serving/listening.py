@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +19,9 @@ _MIN_PING_INTERVAL_MS = 15_000
 
 # Messages up to this many times the limit arrive, to be refused with a message that says so; the transport cuts larger ones.
 _TRANSPORT_HEADROOM = 4
+
+# Two servers on one port would share its callers at random; the second shall fail to start instead.
+_OWN_PORT = ("grpc.so_reuseport", 0)
 
 _MAX_UNIX_PATH_BYTES = 107
 
@@ -45,8 +50,7 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         *keepalive_options(interval_ms=keepalive_ms, timeout_ms=keepalive_ms // 3),
-        # Two servers on one port would share its callers at random; the second shall fail to start instead.
-        ("grpc.so_reuseport", 0),
+        _OWN_PORT,
     ]
     if config.max_connection_age_seconds:
         options.append(("grpc.max_connection_age_ms", round(config.max_connection_age_seconds * 1000)))
@@ -73,6 +77,27 @@ def listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCreden
             f"cannot listen on {address}: in use, not an address of this machine, or malformed"
         ) from error
     return address if path is not None else f"{address.rpartition(':')[0]}:{port}"
+
+
+@asynccontextmanager
+async def plain_endpoint(
+    address: str | None, register: Callable[[grpc.aio.Server], Awaitable[None]]
+) -> AsyncIterator[str | None]:
+    """A server of its own in plain text, with what `register` adds to it, until the context ends; says where it listens.
+
+    None serves nothing. Raises OSError where the address cannot be bound.
+    """
+    if address is None:
+        yield None
+        return
+    server = grpc.aio.server(options=[_OWN_PORT])
+    await register(server)
+    bound = listen(server, address)
+    await server.start()
+    try:
+        yield bound
+    finally:
+        await server.stop(None)
 
 
 def socket_path(address: str) -> Path | None:

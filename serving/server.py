@@ -15,16 +15,15 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry
 
-from serving import health, load_reports, logs, process
-from serving.admin import admin_endpoint
+from serving import admin, health, load_reports, logs, process
 from serving.admission import AdmissionInterceptor, Line
 from serving.call_metrics import CallMetrics
 from serving.certificates import UnusableCertificate
 from serving.config import ServerConfig
 from serving.errors import DuoscribeError
-from serving.health import Health, health_endpoint
+from serving.health import Health
 from serving.interceptors import ErrorInterceptor
-from serving.listening import Addresses, channel_options, listen
+from serving.listening import Addresses, channel_options, listen, plain_endpoint
 from serving.load_metrics import export_load
 from serving.loop_lag import loop_lag_told
 from serving.metrics import metrics_endpoint, process_registry
@@ -164,8 +163,8 @@ async def running(
     reports = [load_reports.LoadReportInterceptor(calls.admission.load)] if line else []
     async with (
         metrics_endpoint(config.metrics_address, registry) as metrics_address,
-        health_endpoint(config.health_address, calls.health) as health_address,
-        admin_endpoint(config.admin_address) as admin_address,
+        plain_endpoint(config.health_address, calls.health.register) as health_address,
+        plain_endpoint(config.admin_address, admin.register) as admin_address,
         loop_lag_told(registry),
         tracing_to(config.traces_endpoint, _traced_as(service)) as tracer,
     ):
