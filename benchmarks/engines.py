@@ -3,7 +3,7 @@
     python -m benchmarks.engines [--model NAME …] [--seconds 120] [--rounds 3] [--folder FOLDER] [--json FILE]
 
 The utterances are those that the service cuts out of clips of 2 to 14 s and a conversation (benchmarks/corpus.py). Whisper has real weights; the
-other models are of the published sizes with random weights that decode like trained ones (tools/networks), made on the
+other models are of the published sizes with random weights that decode like trained ones (workbench/networks), made on the
 first use and kept in FOLDER. Each way of running has its own engine, warm before the clock starts; ways take turns, and
 the best of the rounds counts, as others may use the machine.
 """
@@ -37,7 +37,7 @@ Make = Callable[[Path], None]
 
 def fastconformer_tdt(folder: Path) -> None:
     """NeMo's FastConformer "large" with TDT: 109 M parameters in the encoder, 1,024 pieces, 5 durations."""
-    from tools.networks import fastconformer, nemo_export, nemo_models, prediction  # noqa: PLC0415 - PyTorch
+    from workbench.networks import fastconformer, nemo_export, nemo_models, prediction  # noqa: PLC0415 - PyTorch
 
     decoder = prediction.Dimensions(tokens=_TOKENS, encoder=512, layers=1, durations=5)
     nemo_export.export_for_sherpa_onnx(nemo_models.transducer(fastconformer.LARGE, decoder), folder)
@@ -45,7 +45,7 @@ def fastconformer_tdt(folder: Path) -> None:
 
 def fastconformer_ctc(folder: Path) -> None:
     """NeMo's FastConformer "large" with CTC: 109 M parameters, 1,024 pieces."""
-    from tools.networks import fastconformer, nemo_export, nemo_models  # noqa: PLC0415 - PyTorch
+    from workbench.networks import fastconformer, nemo_export, nemo_models  # noqa: PLC0415 - PyTorch
 
     model = nemo_models.ctc(lambda: fastconformer.FastConformer(fastconformer.LARGE), _TOKENS)
     nemo_export.export_ctc_for_sherpa_onnx(model, folder)
@@ -53,7 +53,7 @@ def fastconformer_ctc(folder: Path) -> None:
 
 def zipformer_transducer(folder: Path) -> None:
     """Zipformer-M as icefall has it: 64 M parameters, 500 pieces."""
-    from tools.networks import icefall_export, icefall_models, stateless, zipformer  # noqa: PLC0415 - PyTorch
+    from workbench.networks import icefall_export, icefall_models, stateless, zipformer  # noqa: PLC0415 - PyTorch
 
     model = icefall_models.transducer(lambda: zipformer.Zipformer(zipformer.MEDIUM), stateless.LIBRISPEECH)
     icefall_export.export_transducer(model, folder)

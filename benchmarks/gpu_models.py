@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tools.networks import conformer, fastconformer, prediction, stateless, zipformer
-from tools.networks.icefall_export import export_transducer
-from tools.networks.icefall_models import transducer as icefall_transducer
-from tools.networks.listening import babble
-from tools.networks.nemo_export import export_for_sherpa_onnx
-from tools.networks.nemo_models import transducer as nemo_transducer
+from workbench.networks import conformer, fastconformer, prediction, stateless, zipformer
+from workbench.networks.icefall_export import export_transducer
+from workbench.networks.icefall_models import transducer as icefall_transducer
+from workbench.networks.listening import babble
+from workbench.networks.nemo_export import export_for_sherpa_onnx
+from workbench.networks.nemo_models import transducer as nemo_transducer
 
 _UTTERANCES, _SECONDS = 8, 80.0
 

@@ -26,11 +26,11 @@ from onnx_asr.models.nemo import NemoConformerRnnt, NemoConformerTdt
 from asr_service.engines.ort.runtime import Placement
 from asr_service.engines.ort.search import nemo_search
 from asr_service.engines.ort.stages import Encoded
-from tools.networks import fastconformer
-from tools.networks.listening import babble, log_mel, normalized
-from tools.networks.nemo_export import export_for_onnx_asr
-from tools.networks.nemo_models import transducer
-from tools.networks.prediction import Dimensions
+from workbench.networks import fastconformer
+from workbench.networks.listening import babble, log_mel, normalized
+from workbench.networks.nemo_export import export_for_onnx_asr
+from workbench.networks.nemo_models import transducer
+from workbench.networks.prediction import Dimensions
 
 ENCODER = fastconformer.Dimensions(mel_bins=128, layers=1, width=1024)
 """One layer makes frames of the right kind; more would only take longer."""

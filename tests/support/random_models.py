@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.networks import (
+from workbench.networks import (
     conformer,
     fastconformer,
     icefall_export,
@@ -15,10 +15,10 @@ from tools.networks import (
     stateless,
     zipformer,
 )
-from tools.networks.icefall_encoder import Encoder as IcefallEncoder
-from tools.networks.nemo_ctc import Encoder as NemoEncoder
-from tools.networks.prediction import Dimensions
-from tools.networks.threads import one_thread
+from workbench.networks.icefall_encoder import Encoder as IcefallEncoder
+from workbench.networks.nemo_ctc import Encoder as NemoEncoder
+from workbench.networks.prediction import Dimensions
+from workbench.networks.threads import one_thread
 
 PIECES, LETTERS = 200, 28
 LETTERS_A_SECOND = 12.0

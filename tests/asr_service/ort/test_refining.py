@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from asr_service.engines.ort.graphs.builder import FLOAT, Graph
 from asr_service.engines.ort.refining import refine
-from tools.networks import fastconformer
+from workbench.networks import fastconformer
 
 LAYERS = 2
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from support.networks import difference, run
-from tools.networks.fastconformer import LARGE, PARAKEET_0_6B, TINY, Dimensions, FastConformer, export
-from tools.networks.relative_attention import Kernel
-from tools.networks.weights import seeded, settle
+from workbench.networks.fastconformer import LARGE, PARAKEET_0_6B, TINY, Dimensions, FastConformer, export
+from workbench.networks.relative_attention import Kernel
+from workbench.networks.weights import seeded, settle
 
 
 @pytest.fixture(scope="module")

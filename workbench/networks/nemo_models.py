@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tools.networks import fastconformer, greedy
-from tools.networks.listening import babble, log_mel, normalized
-from tools.networks.masked_subsampling import MaskedSubsampling
-from tools.networks.nemo_ctc import Ctc, Encoder
-from tools.networks.prediction import Dimensions, Joint, PredictionNetwork
-from tools.networks.weights import calibrate, received, seeded, settle, spread
+from workbench.networks import fastconformer, greedy
+from workbench.networks.listening import babble, log_mel, normalized
+from workbench.networks.masked_subsampling import MaskedSubsampling
+from workbench.networks.nemo_ctc import Ctc, Encoder
+from workbench.networks.prediction import Dimensions, Joint, PredictionNetwork
+from workbench.networks.weights import calibrate, received, seeded, settle, spread
 
 PIECES_A_SECOND = 4.0
 """What a model of word pieces emits; one of letters wants three times as many."""

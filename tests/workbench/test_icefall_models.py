@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from asr_service.engines import load
 from asr_service.engines.base import Engine, Recognition, Speech
 from asr_service.engines.ort.features import KaldiFeatures
-from tools.networks import conformer, icefall_export, icefall_models, stateless, zipformer
-from tools.networks.greedy import collapsed
-from tools.networks.icefall_ctc import BLANK, Ctc
-from tools.networks.icefall_encoder import Encoder
-from tools.networks.listening import babble
-from tools.networks.stateless_greedy import search
-from tools.networks.threads import one_thread
+from workbench.networks import conformer, icefall_export, icefall_models, stateless, zipformer
+from workbench.networks.greedy import collapsed
+from workbench.networks.icefall_ctc import BLANK, Ctc
+from workbench.networks.icefall_encoder import Encoder
+from workbench.networks.listening import babble
+from workbench.networks.stateless_greedy import search
+from workbench.networks.threads import one_thread
 
 FEATURES = KaldiFeatures()
 TRANSDUCERS: dict[str, Callable[[], Encoder]] = {

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tools.networks import weights
-from tools.networks.greedy import collapsed
-from tools.networks.listening import babble, log_mel, normalized
+from workbench.networks import weights
+from workbench.networks.greedy import collapsed
+from workbench.networks.listening import babble, log_mel, normalized
 
 BLANK = 50
 WANTED = 40.0

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import torch
 
-from tools.networks import stateless
-from tools.networks.greedy import collapsed
-from tools.networks.icefall_ctc import BLANK, Ctc
-from tools.networks.icefall_encoder import Encoder
-from tools.networks.icefall_listening import SECONDS, hear
-from tools.networks.stateless_greedy import search
-from tools.networks.threads import one_thread
-from tools.networks.weights import calibrate, received, seeded, spread
+from workbench.networks import stateless
+from workbench.networks.greedy import collapsed
+from workbench.networks.icefall_ctc import BLANK, Ctc
+from workbench.networks.icefall_encoder import Encoder
+from workbench.networks.icefall_listening import SECONDS, hear
+from workbench.networks.stateless_greedy import search
+from workbench.networks.threads import one_thread
+from workbench.networks.weights import calibrate, received, seeded, spread
 
 TOKENS_A_SECOND = 3.5
 

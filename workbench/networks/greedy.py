@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tools.networks.prediction import Joint, PredictionNetwork, States
+from workbench.networks.prediction import Joint, PredictionNetwork, States
 
 MOST_OF_RNNT, MOST_OF_TDT = 10, 5
 """Tokens at one frame, as sherpa-onnx limits them."""

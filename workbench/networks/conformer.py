@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tools.networks.icefall_encoder import Encoder, aligned, padding_mask
-from tools.networks.relative_attention import RelativePositions
+from workbench.networks.icefall_encoder import Encoder, aligned, padding_mask
+from workbench.networks.relative_attention import RelativePositions
 
 Size = TypeVar("Size", int, Tensor)
 

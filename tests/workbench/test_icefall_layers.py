@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tools.networks.icefall_encoder import aligned
-from tools.networks.swoosh import BiasNorm, SwooshL, SwooshR
-from tools.networks.unit_variance import standardize
-from tools.networks.vocabulary import pieces
-from tools.networks.zipformer import CompactPositions, Downsample, widest
+from workbench.networks.icefall_encoder import aligned
+from workbench.networks.swoosh import BiasNorm, SwooshL, SwooshR
+from workbench.networks.unit_variance import standardize
+from workbench.networks.vocabulary import pieces
+from workbench.networks.zipformer import CompactPositions, Downsample, widest
 
 
 def test_a_pairs_score_is_its_relative_positions() -> None:

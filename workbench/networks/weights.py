@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tools.networks.threads import one_thread
+from workbench.networks.threads import one_thread
 
 Projection = nn.Linear | nn.Conv1d
 """A Conv1d of kernel 1 is a linear layer over channels."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tools.networks.icefall_encoder import Encoder
+from workbench.networks.icefall_encoder import Encoder
 
 BLANK = 0
 

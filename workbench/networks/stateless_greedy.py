@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from tools.networks.greedy import Hypothesis
-from tools.networks.stateless import BLANK, UNKNOWN, Decoder, Joiner
+from workbench.networks.greedy import Hypothesis
+from workbench.networks.stateless import BLANK, UNKNOWN, Decoder, Joiner
 
 
 @torch.inference_mode()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tools.networks.icefall_encoder import aligned
-from tools.networks.swoosh import BiasNorm, SwooshL, SwooshR
+from workbench.networks.icefall_encoder import aligned
+from workbench.networks.swoosh import BiasNorm, SwooshL, SwooshR
 
 _MASKED = -1000.0
 

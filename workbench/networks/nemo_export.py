@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tools.networks import exporting, fastconformer
-from tools.networks.jasper import Jasper
-from tools.networks.masked_subsampling import FACTOR
-from tools.networks.nemo_ctc import Ctc
-from tools.networks.nemo_models import Transducer
-from tools.networks.prediction import Joint, PredictionNetwork
-from tools.networks.vocabulary import pieces, write_tokens
+from workbench.networks import exporting, fastconformer
+from workbench.networks.jasper import Jasper
+from workbench.networks.masked_subsampling import FACTOR
+from workbench.networks.nemo_ctc import Ctc
+from workbench.networks.nemo_models import Transducer
+from workbench.networks.prediction import Joint, PredictionNetwork
+from workbench.networks.vocabulary import pieces, write_tokens
 
 COMMON = {"normalize_type": "per_feature", "model_author": "NeMo"}
 BLANK = "<blk>"

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from support.networks import difference
-from tools.networks.jasper import Dimensions, Jasper
-from tools.networks.weights import seeded, settle
+from workbench.networks.jasper import Dimensions, Jasper
+from workbench.networks.weights import seeded, settle
 
 SMALL = {
     "jasper": Dimensions.jasper(64, repeat=2, divisor=16),

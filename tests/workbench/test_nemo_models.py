@@ -14,12 +14,12 @@ from asr_service.engines import load
 from asr_service.engines.base import Engine, Speech
 from asr_service.engines.ort.features import SherpaNemoFeatures
 from support.networks import difference, run
-from tools.networks import fastconformer, greedy, jasper, nemo_export, nemo_models
-from tools.networks.listening import babble
-from tools.networks.nemo_ctc import Ctc, Encoder
-from tools.networks.nemo_models import Transducer
-from tools.networks.prediction import Dimensions
-from tools.networks.threads import one_thread
+from workbench.networks import fastconformer, greedy, jasper, nemo_export, nemo_models
+from workbench.networks.listening import babble
+from workbench.networks.nemo_ctc import Ctc, Encoder
+from workbench.networks.nemo_models import Transducer
+from workbench.networks.prediction import Dimensions
+from workbench.networks.threads import one_thread
 
 TOKENS, LETTERS = 200, 28
 BINS = 80

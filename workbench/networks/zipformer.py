@@ -11,9 +11,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from tools.networks.icefall_encoder import Encoder, padding_mask
-from tools.networks.swoosh import BiasNorm, SwooshL, SwooshR
-from tools.networks.zipformer_layer import Bypass, Head, Layer, Stack
+from workbench.networks.icefall_encoder import Encoder, padding_mask
+from workbench.networks.swoosh import BiasNorm, SwooshL, SwooshR
+from workbench.networks.zipformer_layer import Bypass, Head, Layer, Stack
 
 Size = TypeVar("Size", int, Tensor)
 

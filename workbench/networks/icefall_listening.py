@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from asr_service.engines.ort.features import KaldiFeatures
-from tools.networks.icefall_encoder import Encoder
-from tools.networks.listening import SAMPLE_RATE, babble
-from tools.networks.unit_variance import standardize
+from workbench.networks.icefall_encoder import Encoder
+from workbench.networks.listening import SAMPLE_RATE, babble
+from workbench.networks.unit_variance import standardize
 
 SECONDS = 8
 """Of each utterance."""

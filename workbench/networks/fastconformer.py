@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tools.networks import exporting
-from tools.networks.masked_subsampling import FACTOR, MaskedSubsampling
-from tools.networks.relative_attention import Kernel, RelativeAttention, RelativePositions
+from workbench.networks import exporting
+from workbench.networks.masked_subsampling import FACTOR, MaskedSubsampling
+from workbench.networks.relative_attention import Kernel, RelativeAttention, RelativePositions
 
 DEPTHWISE = 9
 _BRANCH = 0.3

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tools.networks import exporting
-from tools.networks.icefall_ctc import Ctc
-from tools.networks.stateless import Decoder, Joiner, ProjectedEncoder, Transducer
-from tools.networks.vocabulary import pieces, write_tokens
+from workbench.networks import exporting
+from workbench.networks.icefall_ctc import Ctc
+from workbench.networks.stateless import Decoder, Joiner, ProjectedEncoder, Transducer
+from workbench.networks.vocabulary import pieces, write_tokens
 
 AUTHOR = {"version": 1, "model_author": "k2-fsa"}
 SPECIAL = ("<blk>", "<sos/eos>", "<unk>")

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from tools.networks.fastconformer import FastConformer
-from tools.networks.jasper import Jasper
+from workbench.networks.fastconformer import FastConformer
+from workbench.networks.jasper import Jasper
 
 Encoder = FastConformer | Jasper
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tools.networks.icefall_encoder import Encoder
+from workbench.networks.icefall_encoder import Encoder
 
 BLANK, UNKNOWN = 0, 2
 

@@ -1,0 +1,116 @@
+"""What the workbench has to know of a model. Every step (export, build, compare, bench) works from this alone.
+
+A recipe is a module with a function `recipe(size)`: one of those in workbench/recipes, or a file of the user's own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from asr_service.engines.ort.profiles import Range
+from asr_service.engines.ort.settings import EnginePrecision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Size = Literal["full", "tiny"]
+"""A published model's true size, or one with the same layers that a CPU runs in a moment."""
+Array: TypeAlias = npt.NDArray[Any]
+Arrays: TypeAlias = Mapping[str, Array]
+"""Tensors by name: an input's or an output's."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch: so many rows, each so long in the recipe's own unit."""
+
+    rows: int
+    length: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What an engine is built for."""
+
+    rows: Range[int]
+    length: Range[float]
+
+    @property
+    def corners(self) -> tuple[Case, Case, Case]:
+        """The least, the usual and the largest batch."""
+        rows, length = self.rows, self.length
+        return Case(rows.min, length.min), Case(rows.opt, length.opt), Case(rows.max, length.max)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One figure about a model's outputs, and what it has to be."""
+
+    name: str
+    """In the field's terms, with the unit: "token agreement", "WER, %", "waveform error"."""
+    value: float
+    bound: float | None = None
+    """None where the figure is only told."""
+    at_least: bool = False
+    """Whether the bound is the least that is well, and not the most."""
+
+    @property
+    def is_well(self) -> bool:
+        if self.bound is None:
+            return True
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+Judge: TypeAlias = Callable[[Arrays, Arrays, Arrays], Sequence[Verdict]]
+"""Inputs, expected outputs, outputs → verdicts that errors of single numbers do not show."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The batches that are timed: all rows by all lengths."""
+
+    rows: tuple[int, ...]
+    lengths: tuple[float, ...]
+
+    @property
+    def cases(self) -> list[Case]:
+        return [Case(rows, length) for length in self.lengths for rows in self.rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    name: str
+    summary: str
+    """One line: the model, its parameters, where its weights come from."""
+    network: Callable[[], "nn.Module"]
+    """In fp32 on the CPU, for inference; its weights are the same at each call. Takes the inputs in order."""
+    inputs: Mapping[str, Mapping[int, str]]
+    """Names in order; the axes whose size may vary, and what each is called."""
+    outputs: Mapping[str, Mapping[int, str]]
+    sample: Callable[[Case, int], Arrays]
+    """Inputs as they come in earnest, of equal lengths, for a batch and a seed. Floating-point numbers are float32."""
+    seconds: Callable[[float], float]
+    """Of audio in one row of a length."""
+    unit: str
+    """Of lengths: "s", "frames"."""
+    profile: Profile
+    walk: Walk
+    precision: EnginePrecision = "fp16"
+    relative_error: Mapping[EnginePrecision, float] = field(
+        default_factory=lambda: {"fp32": 1e-2, "fp16": 3e-2, "bf16": 1e-1}
+    )
+    """The most that each output may differ from PyTorch's in fp32: norm of the difference over norm."""
+    judge: Judge | None = None
+
+    def example(self) -> Arrays:
+        """A batch of the usual shape."""
+        return self.sample(self.profile.corners[1], 0)
+
+
+def relative_error(expected: Array, got: Array) -> float:
+    """Norm of the difference over the norm of what was expected."""
+    difference = float(np.linalg.norm(got.astype(np.float64) - expected))
+    return difference / max(float(np.linalg.norm(expected.astype(np.float64))), 1e-30)
