@@ -5,6 +5,7 @@ A recipe is a module with a function `recipe(size)`: one of those in workbench/r
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from asr_service.engines.ort.profiles import Range
 from asr_service.engines.ort.settings import EnginePrecision
+from serving.errors import ModelUnavailable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,8 +87,12 @@ class Recipe:
     name: str
     summary: str
     """One line: the model, its parameters, where its weights come from."""
-    network: Callable[[], "nn.Module"]
-    """In fp32 on the CPU, for inference; its weights are the same at each call. Takes the inputs in order."""
+    network: Callable[[], "nn.Module"] | None = None
+    """In fp32 on the CPU, for inference; its weights are the same at each call. Takes the inputs in order. None where
+    there is only an ONNX file: that is compared with the CPU then."""
+    graph: Callable[[Path], None] | None = None
+    """Writes the ONNX file, which is a trace of the network where this is None: a copy of a file that there is, or a
+    graph that was put together. Weights of over 2 GB go to one file beside it, which has ".data" appended."""
     inputs: Mapping[str, Mapping[int, str]]
     """Names in order; the axes whose size may vary, and what each is called."""
     outputs: Mapping[str, Mapping[int, str]]
@@ -104,6 +110,16 @@ class Recipe:
     )
     """The most that each output may differ from PyTorch's in fp32: norm of the difference over norm."""
     judge: Judge | None = None
+
+    def __post_init__(self) -> None:
+        if self.network is None and self.graph is None:
+            raise ValueError(f"the recipe {self.name} has neither a network nor a graph")
+
+    def module(self) -> "nn.Module":
+        """Raises ModelUnavailable where the recipe has no PyTorch network."""
+        if self.network is None:
+            raise ModelUnavailable(f"{self.name} is of an ONNX file alone, so PyTorch cannot run it")
+        return self.network()
 
     def example(self) -> Arrays:
         """A batch of the usual shape."""
