@@ -213,6 +213,7 @@ async def test_what_a_decoder_is_left_with(monkeypatch):
     monkeypatch.setenv("DUOSCRIBE_SECRET", "of the service's")
     async with own_decoder() as decoder, half_decoded(decoder) as (_, _, process):
         assert "DUOSCRIBE_SECRET" not in process.environ()
+        assert process.nice() > psutil.Process().nice()
         own = Path("/proc", str(process.pid))
         assert len(list((own / "fd").iterdir())) == 4
         assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
