@@ -8,7 +8,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Never, TypeAlias, cast
+from typing import Any, Never, TypeAlias, TypeVar, cast
 
 import grpc
 from google.rpc import code_pb2, status_pb2
@@ -23,7 +23,18 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 # A handler's work on one call, ready to run.
 Call: TypeAlias = Callable[[], Awaitable[Any]]
 
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
+# The attribute of a handler's function that says so.
+_UPLOADS = "uploads"
+
 _log = logs.get_logger(__name__)
+
+
+def uploading(method: MethodT) -> MethodT:
+    """Marks a unary method whose one message holds a whole recording: its calls count as uploads, as streams do."""
+    setattr(method, _UPLOADS, True)
+    return method
 
 
 class AroundCalls(grpc.aio.ServerInterceptor):
@@ -38,17 +49,17 @@ class AroundCalls(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         work = _as_coroutine_function(handler)
-        uploads = handler.request_streaming
+        uploads = _uploads(handler)
 
         async def handle(request: Any, context: Context) -> Any:
             call = functools.partial(work, request, context)
             return await self.around(call, context, method=handler_call_details.method, uploads=uploads)
 
-        return _remade(handler, handle)
+        return _remade(handler, uploading(handle) if uploads else handle)
 
     @abstractmethod
     async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:
-        """Await `call()`, or refuse to. `uploads` tells whether the caller streams."""
+        """Await `call()`, or refuse to. `uploads` tells whether the caller sends a recording: in a stream, or as `uploading` says."""
 
 
 class ErrorInterceptor(AroundCalls):
@@ -106,6 +117,10 @@ def _as_coroutine_function(handler: Handler) -> Callable[[Any, Context], Awaitab
                 await context.write(response)
 
     return write_all
+
+
+def _uploads(handler: Handler) -> bool:
+    return handler.request_streaming or getattr(_function(handler), _UPLOADS, False)
 
 
 def _function(handler: Handler) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from support.waiting import until
 
 TYPES = {
     "UnaryUnary": "unary",
+    "UnaryUpload": "unary",
     "StreamUnary": "client_stream",
     "UnaryStream": "server_stream",
     "StreamStream": "bidi_stream",

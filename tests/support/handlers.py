@@ -5,11 +5,14 @@ import contextlib
 import grpc
 
 from serving.calls import response, responses
-from serving.interceptors import ErrorInterceptor
+from serving.interceptors import ErrorInterceptor, uploading
 from support.fake_service import stream_of
 
-STYLES = ["UnaryUnary", "StreamUnary", "UnaryStream", "StreamStream", "UnaryGenerator", "StreamGenerator"]
-UPLOADS = [style for style in STYLES if style.startswith("Stream")]
+STYLES = [
+    *("UnaryUnary", "UnaryUpload", "StreamUnary"),
+    *("UnaryStream", "StreamStream", "UnaryGenerator", "StreamGenerator"),
+]
+UPLOADS = [style for style in STYLES if style.startswith("Stream") or style == "UnaryUpload"]
 
 
 class Kinds:
@@ -21,6 +24,10 @@ class Kinds:
     async def unary(self, request, context):
         await self.work(context)
         return b"done"
+
+    @uploading
+    async def upload(self, request, context):
+        return await self.unary(request, context)
 
     async def write(self, request, context):
         await context.write(b"first")
@@ -35,6 +42,7 @@ class Kinds:
     def handlers(self):
         return {
             "UnaryUnary": grpc.unary_unary_rpc_method_handler(self.unary),
+            "UnaryUpload": grpc.unary_unary_rpc_method_handler(self.upload),
             "StreamUnary": grpc.stream_unary_rpc_method_handler(self.unary),
             "UnaryStream": grpc.unary_stream_rpc_method_handler(self.write),
             "StreamStream": grpc.stream_stream_rpc_method_handler(self.write),
@@ -46,9 +54,9 @@ class Kinds:
 async def call(channel, style, **arguments):
     """The last answer."""
     path = f"/test.Kinds/{style}"
-    request = stream_of([b"ask"]) if style in UPLOADS else b"ask"
+    request = stream_of([b"ask"]) if style.startswith("Stream") else b"ask"
     match style:
-        case "UnaryUnary":
+        case "UnaryUnary" | "UnaryUpload":
             return await channel.unary_unary(path)(request, **arguments)
         case "StreamUnary":
             return await response(channel.stream_unary(path)(request, **arguments))
