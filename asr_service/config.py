@@ -13,14 +13,15 @@ from asr_service.engines.ort.settings import (
     parse_options,
 )
 from asr_service.vad import VadOptions
-from serving.config import ServerConfig, option
+from serving.config import option
+from serving.doors import DoorConfig
 from serving.models.roles import RECOGNITION
 
 ENV_PREFIX = "DUOSCRIBE_ASR_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AsrConfig(ServerConfig):
+class AsrConfig(DoorConfig):
     address: str = option(
         "127.0.0.1:50051", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
     )

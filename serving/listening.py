@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 
 from serving.config import ServerConfig
+from serving.doors import DoorConfig
 from serving.keepalive import keepalive_options
 
 # Callers may ping every 20 s to keep a connection alive through middleboxes; clocks and queues take their share of it.
@@ -45,7 +46,7 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     # A caller whose machine vanished is noticed after this and a third of it, and its place is free again.
     keepalive_ms = round(config.keepalive_seconds * 1000)
     options = [
-        ("grpc.max_receive_message_length", _TRANSPORT_HEADROOM * config.max_message_bytes),
+        ("grpc.max_receive_message_length", _largest_message(config)),
         ("grpc.max_send_message_length", -1),
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
         ("grpc.keepalive_permit_without_calls", 1),
@@ -110,6 +111,11 @@ def host_and_port(address: str) -> tuple[str, int] | None:
     """The two parts of HOST:PORT; None where it is something else."""
     host, _, port = address.rpartition(":")
     return (host, int(port)) if host and port.isdecimal() and int(port) < 65536 else None
+
+
+def _largest_message(config: ServerConfig) -> int:
+    chunk = _TRANSPORT_HEADROOM * config.max_message_bytes
+    return max(chunk, config.max_recording_message_bytes) if isinstance(config, DoorConfig) else chunk
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

@@ -3,6 +3,7 @@ import socket
 import grpc
 import pytest
 
+from serving.doors import DoorConfig
 from serving.listening import channel_options, listen, socket_path
 from support.fake_service import limits
 
@@ -87,3 +88,14 @@ def test_connections_grow_old_and_uploads_on_them_are_not_cut():
 
 def test_connections_may_live_for_ever():
     assert "grpc.max_connection_age_ms" not in dict(channel_options(limits(max_connection_age_seconds=0)))
+
+
+def test_messages_of_four_times_the_limit_arrive_to_be_refused_with_what_is_wrong():
+    options = dict(channel_options(limits(max_message_bytes=2048)))
+    assert options["grpc.max_receive_message_length"] == 8192
+
+
+@pytest.mark.parametrize(("recording", "arrives"), [(1024, 8192), (100_000, 100_000)])
+def test_where_recordings_come_in_one_message_those_arrive_too(recording, arrives):
+    config = DoorConfig(max_message_bytes=2048, max_recording_message_bytes=recording)
+    assert dict(channel_options(config))["grpc.max_receive_message_length"] == arrives
