@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from asr_service.engines.commands import Workshop, engines
+from asr_service.engines.cached import Workshop
+from asr_service.engines.commands import engines
 from asr_service.engines.ort.builder import Builder
 from asr_service.engines.ort.cache import EngineCache
 from asr_service.engines.ort.devices import Installation
@@ -225,6 +226,23 @@ def test_the_module_runs_by_itself(arguments: list[str]) -> None:
         [sys.executable, "-m", "asr_service.engines", *arguments], capture_output=True, text=True, check=True
     )
     assert "Usage: duoscribe engines" in done.stdout
+
+
+def test_the_list_of_commands_loads_none_of_their_libraries() -> None:
+    code = (
+        "import sys; from asr_service.engines.commands import engines\n"
+        "engines(['--help'], standalone_mode=False)\n"
+        "assert not {'onnxruntime', 'onnx', 'torch', 'matplotlib'} & sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "clean  Remove engines." in done.stdout
+
+
+def test_a_command_that_is_not_there_is_told() -> None:
+    result = CliRunner().invoke(engines, ["biuld"])
+    assert result.exit_code == 2
+    assert "No such command 'biuld'" in result.stderr
 
 
 def test_help_says_how_to_write_a_profile() -> None:
