@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from serving import errors
+from serving.health import is_always_answered, takes_recordings
 from serving.interceptors import AroundCalls, Call, Context
 from serving.load import Load, Rates
 
@@ -97,7 +98,8 @@ class AdmissionInterceptor(AroundCalls):
             task.cancel(CUT)
 
     async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:  # noqa: ARG002
-        if method.startswith("/grpc."):
+        if is_always_answered(method):
+            takes_recordings.set(self._loaded and not self._draining)
             return await call()
         if not self._loaded and not self._draining:
             raise errors.Loading("the models are still loading; try again shortly, or another replica")

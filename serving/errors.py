@@ -7,6 +7,8 @@
     │   └── ProtocolViolation
     ├── Unauthenticated           UNAUTHENTICATED
     ├── PermissionDenied          PERMISSION_DENIED
+    ├── NotFound                  NOT_FOUND
+    ├── NotOffered                UNIMPLEMENTED
     ├── AlreadyRunning            ALREADY_EXISTS
     ├── RecordingTooLong          OUT_OF_RANGE
     ├── Overloaded                RESOURCE_EXHAUSTED, with when to try again
@@ -64,6 +66,14 @@ class Unauthenticated(DuoscribeError):
 
 class PermissionDenied(DuoscribeError):
     """It is known who calls, and that caller may not."""
+
+
+class NotFound(DuoscribeError):
+    """What the request names is not here."""
+
+
+class NotOffered(DuoscribeError):
+    """The call belongs to a protocol that the service speaks, and is one of those that it does not serve."""
 
 
 class AlreadyRunning(DuoscribeError):

@@ -1,10 +1,27 @@
 """The service's state as grpc.health.v1 tells it, under each service's name and under the empty one."""
 
+from contextvars import ContextVar
+
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME, aio
 
-__all__ = ["SERVICE_NAME", "Health"]
+__all__ = ["SERVICE_NAME", "Health", "is_always_answered", "takes_recordings"]
+
+# Health and reflection, and what KServe's protocol has for the first: its clients ask it of servers that are loading as well.
+_ALWAYS_ANSWERED = (
+    "/grpc.",
+    "/inference.GRPCInferenceService/Server",
+    "/inference.GRPCInferenceService/ModelReady",
+)
+
+# Whether recordings are let in, for such calls to say so in words other than grpc.health.v1's.
+takes_recordings: ContextVar[bool] = ContextVar("takes_recordings")
+
+
+def is_always_answered(method: str) -> bool:
+    """Whether a call, "/package.Service/Method", is answered whatever state the service is in."""
+    return method.startswith(_ALWAYS_ANSWERED)
 
 
 class Health:

@@ -22,6 +22,8 @@ _CODES: tuple[tuple[type[errors.DuoscribeError], code_pb2.Code], ...] = (
     (errors.InvalidRequest, code_pb2.INVALID_ARGUMENT),
     (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
     (errors.PermissionDenied, code_pb2.PERMISSION_DENIED),
+    (errors.NotFound, code_pb2.NOT_FOUND),
+    (errors.NotOffered, code_pb2.UNIMPLEMENTED),
     (errors.AlreadyRunning, code_pb2.ALREADY_EXISTS),
     (errors.RecordingTooLong, code_pb2.OUT_OF_RANGE),
     (errors.Overloaded, code_pb2.RESOURCE_EXHAUSTED),

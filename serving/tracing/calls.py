@@ -24,6 +24,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from serving.call_metrics import code_of
+from serving.health import is_always_answered
 from serving.interceptors import AroundCalls, Call, Context
 from serving.status import most_telling, to_status
 from serving.tracing.stages import Value, current_tracer, failed, named
@@ -51,7 +52,7 @@ class TracingInterceptor(AroundCalls):
         self._tracer = tracer
 
     async def around(self, call: Call, context: Context, *, method: str, uploads: bool) -> Any:  # noqa: ARG002
-        if method.startswith("/grpc."):
+        if is_always_answered(method):
             return await call()
         span = self._begin(method.removeprefix("/"), context)
         code = code_pb2.OK

@@ -17,6 +17,8 @@ CODES = [
     (errors.ProtocolViolation("x"), code_pb2.INVALID_ARGUMENT),
     (errors.Unauthenticated("x"), code_pb2.UNAUTHENTICATED),
     (errors.PermissionDenied("x"), code_pb2.PERMISSION_DENIED),
+    (errors.NotFound("x"), code_pb2.NOT_FOUND),
+    (errors.NotOffered("x"), code_pb2.UNIMPLEMENTED),
     (errors.AlreadyRunning("x"), code_pb2.ALREADY_EXISTS),
     (errors.RecordingTooLong("x"), code_pb2.OUT_OF_RANGE),
     (errors.Overloaded("x", retry_after=1), code_pb2.RESOURCE_EXHAUSTED),
