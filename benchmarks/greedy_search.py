@@ -131,7 +131,7 @@ def onnx_asrs(directory: Path, durations: int, frames: Frames, threads: int) -> 
 
 def batched(directory: Path, tokens: int, frames: Frames, threads: int) -> Callable[[], Texts]:
     decoder = directory / "decoder_joint-model.onnx"
-    search = nemo_search(decoder, None, Placement(threads=threads), frames="outputs", tokens=tokens + 1)
+    search = nemo_search(decoder, None, tokens=tokens + 1).on(Placement(threads=threads), frames="outputs")
     outputs = {"outputs": onnxruntime.OrtValue.ortvalue_from_numpy(frames.values)}
 
     def decode() -> Texts:

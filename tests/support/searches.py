@@ -37,17 +37,17 @@ class Case:
         here = Placement(device="cuda" if self.for_gpu else "cpu")
         if self.stateless:
             self.decoder.write_stateless(decoder, joiner)
-            search = stateless_search(
-                decoder, joiner, here, frames="out", unknown=UNKNOWN, window=self.window
+            search = stateless_search(decoder, joiner, unknown=UNKNOWN).on(
+                here, frames="out", window=self.window
             )
             return search, StatelessReference(decoder, joiner, self.decoder.context, UNKNOWN)
         if self.one_file:
             self.decoder.write_fused(decoder)
-            search = nemo_search(decoder, None, here, frames="out", tokens=tokens, window=self.window)
+            search = nemo_search(decoder, None, tokens=tokens).on(here, frames="out", window=self.window)
             reference = RecurrentReference(decoder, None, tokens=tokens)
         else:
             self.decoder.write_recurrent(decoder, joiner)
-            search = nemo_search(decoder, joiner, here, frames="out", tokens=tokens, window=self.window)
+            search = nemo_search(decoder, joiner, tokens=tokens).on(here, frames="out", window=self.window)
             reference = RecurrentReference(decoder, joiner, tokens=tokens)
         return search, reference.tdt if self.decoder.durations else reference.rnnt
 

@@ -11,7 +11,7 @@ from asr_service.engines.ort.features import KaldiFeatures, NemoFeatures, Sherpa
 from asr_service.engines.ort.features.kaldi import SILENCE
 from asr_service.engines.ort.frame_plans import FramePlan
 from asr_service.engines.ort.runtime import Placement
-from asr_service.engines.ort.search import CtcSearch, nemo_search, stateless_search
+from asr_service.engines.ort.search import CtcSearch, GreedySearch, nemo_search, stateless_search
 from asr_service.engines.ort.stages import GraphFrontEnd, Search
 from asr_service.engines.tokens import read_tokens
 from serving.errors import ModelUnavailable
@@ -46,7 +46,7 @@ def _icefall_transducer(layout: ModelLayout) -> FramePlan:
     is_conformer = layout.headers["encoder"].metadata.get("model_type") == "conformer"
     padding = _CONFORMER_PADDING if is_conformer else SILENCE
     front_end = KaldiFeatures(_size(layout, "encoder", 2) or 80, padding=padding)
-    return FramePlan(layout, "encoder", front_end, signature, partial(_stateless_search, layout, signature))
+    return FramePlan(layout, "encoder", front_end, signature, partial(_transducer_search, layout, signature))
 
 
 def _icefall_ctc(layout: ModelLayout) -> FramePlan:
@@ -58,7 +58,7 @@ def _icefall_ctc(layout: ModelLayout) -> FramePlan:
 def _nemo_transducer(layout: ModelLayout) -> FramePlan:
     signature = Signature.of(layout.headers["encoder"], 2, 2, _nemo_subsampling(layout, "encoder"))
     front_end = _nemo_front_end(layout, "encoder", ctc=False)
-    return FramePlan(layout, "encoder", front_end, signature, partial(_nemo_search, layout, signature))
+    return FramePlan(layout, "encoder", front_end, signature, partial(_transducer_search, layout, signature))
 
 
 def _nemo_ctc(layout: ModelLayout) -> FramePlan:
@@ -87,27 +87,31 @@ def _nemo_front_end(layout: ModelLayout, role: str, *, ctc: bool) -> GraphFrontE
     return SherpaNemoFeatures(bins, ctc=ctc, normalize=metadata["normalize_type"] == "per_feature")
 
 
-def _stateless_search(layout: ModelLayout, signature: Signature, placement: Placement) -> Search:
-    unknown = _id(read_tokens(layout.tokens), _UNKNOWN)
-    decoder, joiner = layout.files["decoder"], layout.files["joiner"]
-    return stateless_search(decoder, joiner, placement, frames=signature.frames_out, unknown=unknown)
-
-
-def _nemo_search(layout: ModelLayout, signature: Signature, placement: Placement) -> Search:
-    tokens, frames = len(read_tokens(layout.tokens)), signature.frames_out
+def greedy_search(layout: ModelLayout) -> GreedySearch:
+    """Of a transducer, whatever exported it. Raises ModelUnavailable where its files are of no use."""
+    tokens = read_tokens(layout.tokens)
+    if layout.family == "transducer":
+        return stateless_search(
+            layout.files["decoder"], layout.files["joiner"], unknown=_id(tokens, _UNKNOWN)
+        )
     if layout.export == "onnx-asr":
         most = setting(layout, "max_tokens_per_step")
-        return nemo_search(
-            layout.files["decoder_joint"], None, placement, frames=frames, tokens=tokens, most=most
-        )
-    decoder, joiner = layout.files["decoder"], layout.files["joiner"]
-    return nemo_search(decoder, joiner, placement, frames=frames, tokens=tokens)
+        return nemo_search(layout.files["decoder_joint"], None, tokens=len(tokens), most=most)
+    return nemo_search(layout.files["decoder"], layout.files["joiner"], tokens=len(tokens))
+
+
+def ctc_blank(layout: ModelLayout) -> int:
+    """The token that stands for nothing in a CTC model."""
+    tokens = read_tokens(layout.tokens)
+    return next(number for symbol in CTC_BLANKS if (number := _id(tokens, symbol)) is not None)
+
+
+def _transducer_search(layout: ModelLayout, signature: Signature, placement: Placement) -> Search:
+    return greedy_search(layout).on(placement, frames=signature.frames_out)
 
 
 def _ctc_search(layout: ModelLayout, signature: Signature, placement: Placement) -> Search:
-    tokens = read_tokens(layout.tokens)
-    blank = next(number for symbol in CTC_BLANKS if (number := _id(tokens, symbol)) is not None)
-    return CtcSearch(placement, logits=signature.frames_out, blank=blank)
+    return CtcSearch(placement, logits=signature.frames_out, blank=ctc_blank(layout))
 
 
 def _id(tokens: Mapping[int, bytes], symbol: bytes) -> int | None:

@@ -5,10 +5,12 @@ frame is chosen there, and repetitions and blanks are dropped on the host.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 from onnxruntime import RunOptions
 
 from asr_service.engines.ort.graphs import ctc
@@ -27,40 +29,37 @@ _WINDOW = {"cpu": 4, "cuda": 8}
 """Frames that a step looks at. On GPUs a step costs its kernels' launches, whatever they compute; on CPUs the joint counts."""
 
 
-def stateless_search(
-    decoder: Path,
-    joiner: Path,
-    placement: Placement,
-    *,
-    frames: str,
-    unknown: int | None = None,
-    window: int | None = None,
-) -> Search:
+@dataclass(frozen=True)
+class GreedySearch:
+    """A transducer and the rules by which it is decoded, not yet loaded."""
+
+    model: Transducer
+    rules: Rules
+
+    def graph(self, device: str, window: int | None = None) -> onnx.ModelProto:
+        """For "cpu" or "cuda": a step looks at `window` frames, or as many as suit the device; a TDT's at one."""
+        window = 1 if self.rules.durations else window or _WINDOW[device]
+        return compose(self.model, self.rules, window=window, all_rows=device != "cpu")
+
+    def on(self, placement: Placement, *, frames: str, window: int | None = None) -> Search:
+        """`frames` names the encoder's output. Raises ModelUnavailable where the graph cannot be loaded."""
+        return _TransducerSearch(self, placement, frames, window)
+
+
+def stateless_search(decoder: Path, joiner: Path, *, unknown: int | None = None) -> GreedySearch:
     """For icefall's transducers, whose blank is token 0; `unknown` is a token that counts as blank.
 
-    `frames` names the encoder's output, (batch, time, dim); a step looks at `window` of them, or as many as suit the
-    device. Raises ModelUnavailable where the files are of no use.
+    It takes frames as (batch, time, dim). Raises ModelUnavailable where the files are of no use.
     """
     model = lean(stateless(decoder, joiner))
-    rules = Rules(model.outputs, blank=0, most=1, unknown=unknown)
-    return _TransducerSearch(model, rules, placement, frames, window)
+    return GreedySearch(model, Rules(model.outputs, blank=0, most=1, unknown=unknown))
 
 
-def nemo_search(
-    decoder: Path,
-    joiner: Path | None,
-    placement: Placement,
-    *,
-    frames: str,
-    tokens: int,
-    most: int | None = None,
-    window: int | None = None,
-) -> Search:
+def nemo_search(decoder: Path, joiner: Path | None, *, tokens: int, most: int | None = None) -> GreedySearch:
     """For NeMo's RNN-T and TDT. `joiner` is None where `decoder` holds both; `tokens` counts blank, which is the last.
 
-    `frames` names the encoder's output, (batch, dim, time); a step of an RNN-T looks at `window` of them, or as many as suit
-    the device. A frame has at most `most` labels; without it, as many as sherpa-onnx lets it have. Raises
-    ModelUnavailable where the files are of no use.
+    It takes frames as (batch, dim, time). A frame has at most `most` labels; without it, as many as sherpa-onnx lets it
+    have. Raises ModelUnavailable where the files are of no use.
     """
     model = lean(fused(decoder) if joiner is None else recurrent(decoder, joiner))
     durations = model.outputs - tokens
@@ -69,25 +68,14 @@ def nemo_search(
             f"{joiner or decoder} knows {model.outputs} tokens and the vocabulary {tokens}; fetch the model again"
         )
     most = most or (_MOST_OF_TDT if durations else _MOST_OF_RNNT)
-    rules = Rules(tokens, blank=tokens - 1, most=most, durations=durations)
-    return _TransducerSearch(model, rules, placement, frames, window)
+    return GreedySearch(model, Rules(tokens, blank=tokens - 1, most=most, durations=durations))
 
 
 class _TransducerSearch:
-    def __init__(
-        self,
-        model: Transducer,
-        rules: Rules,
-        placement: Placement,
-        frames: str,
-        window: int | None,
-    ) -> None:
-        self._frames, self._most = frames, rules.most
-        self._time_axis = 2 if model.time_last else 1
-        window = 1 if rules.durations else window or _WINDOW[placement.device]
-        all_rows = placement.device != "cpu"
-        graph = compose(model, rules, window=window, all_rows=all_rows)
-        self._session = Session(graph.SerializeToString(), placement)
+    def __init__(self, search: GreedySearch, placement: Placement, frames: str, window: int | None) -> None:
+        self._frames, self._most = frames, search.rules.most
+        self._time_axis = 2 if search.model.time_last else 1
+        self._session = Session(search.graph(placement.device, window).SerializeToString(), placement)
 
     def __call__(self, encoded: Encoded, options: RunOptions | None = None) -> Hypotheses:
         frames, lengths = encoded.outputs[self._frames], encoded.lengths

@@ -53,5 +53,5 @@ def test_labels_that_weigh_each_other_are_convolved(tmp_path: Path) -> None:
 def test_the_search_finds_the_same(mixing: bool, tmp_path: Path) -> None:
     decoder, joiner = write(tmp_path, mixing=mixing)
     frames = RNNT.frames(6, 40)
-    found = rows(stateless_search(decoder, joiner, Placement(), frames="out")(encoded(frames, [40] * 6)))
+    found = rows(stateless_search(decoder, joiner).on(Placement(), frames="out")(encoded(frames, [40] * 6)))
     alike(found, map(StatelessReference(decoder, joiner, RNNT.context), frames))

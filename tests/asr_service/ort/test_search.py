@@ -54,9 +54,9 @@ def test_an_unknown_token_is_never_said_where_it_counts_as_blank(tmp_path: Path)
     decoder, joiner = tmp_path / "decoder.onnx", tmp_path / "joiner.onnx"
     RNNT.write_stateless(decoder, joiner)
     batch = encoded(RNNT.frames(BATCH, TIME), [TIME] * BATCH)
-    saying = stateless_search(decoder, joiner, HERE, frames="out")(batch)
+    saying = stateless_search(decoder, joiner).on(HERE, frames="out")(batch)
     assert UNKNOWN in saying.tokens
-    silent = stateless_search(decoder, joiner, HERE, frames="out", unknown=UNKNOWN)(batch)
+    silent = stateless_search(decoder, joiner, unknown=UNKNOWN).on(HERE, frames="out")(batch)
     assert UNKNOWN not in silent.tokens
 
 
@@ -75,9 +75,9 @@ def test_the_phrase_of_the_tiny_models_is_found(name: str, tmp_path: Path) -> No
         next(tmp_path.glob(f"{role}*.onnx")) for role in ("encoder", "decoder", "joiner")
     )
     if name == "transducer":
-        search = stateless_search(decoder, joiner, HERE, frames="out")
+        search = stateless_search(decoder, joiner).on(HERE, frames="out")
     else:
-        search = nemo_search(decoder, joiner, HERE, frames="out", tokens=len(model.vocabulary))
+        search = nemo_search(decoder, joiner, tokens=len(model.vocabulary)).on(HERE, frames="out")
     starts = [4, 9, 13, 20, 31]
     (found,) = rows(search(encoded(heard(encoder, starts), [40])))
     assert found.tokens == [model.vocabulary.piece_id(burst) for burst in range(len(starts))]
@@ -119,7 +119,7 @@ def test_a_search_ends_when_told_to(tmp_path: Path) -> None:
 def test_a_vocabulary_larger_than_the_joiners_is_refused(tmp_path: Path) -> None:
     RNNT.write_fused(tmp_path / "model.onnx")
     with pytest.raises(ModelUnavailable, match="24 tokens and the vocabulary 500"):
-        nemo_search(tmp_path / "model.onnx", None, HERE, frames="out", tokens=500)
+        nemo_search(tmp_path / "model.onnx", None, tokens=500).on(HERE, frames="out")
 
 
 class TestCtc:

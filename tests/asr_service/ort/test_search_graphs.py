@@ -180,7 +180,7 @@ def test_embeddings_that_are_changed_first_are_not_looked_up(one_file: Path) -> 
     onnx.save(model, one_file)
     made = lean(fused(one_file))
     assert list(made.weights[made.parts.labels[0].input[0]].dims) == [TDT.tokens, TDT.hidden]
-    search = nemo_search(one_file, None, Placement(), frames="out", tokens=TDT.tokens)
+    search = nemo_search(one_file, None, tokens=TDT.tokens).on(Placement(), frames="out")
     frames = TDT.frames(4, 30)
     found = rows(search(encoded(frames.transpose(0, 2, 1), [30] * 4)))
     alike(found, map(RecurrentReference(one_file, None, tokens=TDT.tokens).tdt, frames))
@@ -200,7 +200,7 @@ def test_what_is_no_plain_bias_is_added_as_it_is(bias: str, one_file: Path) -> N
         node.op_type = "Identity"
         del node.input[1]
     onnx.save(model, one_file)
-    search = nemo_search(one_file, None, Placement(), frames="out", tokens=TDT.tokens)
+    search = nemo_search(one_file, None, tokens=TDT.tokens).on(Placement(), frames="out")
     frames = TDT.frames(4, 30)
     batch = encoded(frames.transpose(0, 2, 1), [30] * 4)
     alike(rows(search(batch)), map(RecurrentReference(one_file, None, tokens=TDT.tokens).tdt, frames))
@@ -225,7 +225,7 @@ def test_files_of_different_age_fit_together(tmp_path: Path) -> None:
     assert {model.opset for model in read(decoder, joiner)} == {18}
     frames = RNNT.frames(4, 30)
     reference = StatelessReference(decoder, joiner, RNNT.context)
-    search = stateless_search(decoder, joiner, Placement(), frames="out")
+    search = stateless_search(decoder, joiner).on(Placement(), frames="out")
     alike(rows(search(encoded(frames, [30] * 4))), map(reference, frames))
 
 
@@ -238,15 +238,15 @@ def test_any_opset_will_do(opset: int, tmp_path: Path) -> None:
 
 
 def load_stateless(decoder: Path, joiner: Path) -> None:
-    stateless_search(decoder, joiner, Placement(), frames="out")
+    stateless_search(decoder, joiner).on(Placement(), frames="out")
 
 
 def load_recurrent(decoder: Path, joiner: Path) -> None:
-    nemo_search(decoder, joiner, Placement(), frames="out", tokens=24)
+    nemo_search(decoder, joiner, tokens=24).on(Placement(), frames="out")
 
 
 def load_fused(decoder: Path, _joiner: Path) -> None:
-    nemo_search(decoder, None, Placement(), frames="out", tokens=24)
+    nemo_search(decoder, None, tokens=24).on(Placement(), frames="out")
 
 
 @pytest.mark.parametrize("load", [load_stateless, load_recurrent, load_fused])

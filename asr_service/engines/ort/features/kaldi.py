@@ -25,7 +25,8 @@ PREEMPHASIZING: Matrix = np.eye(LENGTH) - PREEMPHASIS * np.eye(LENGTH, k=1)
 SILENCE = math.log(1e-10)
 """As icefall and sherpa-onnx pad batches."""
 
-_BEFORE = (LENGTH - STEP) // 2
+BEFORE = (LENGTH - STEP) // 2
+"""Samples that the first frame has in front of the first one, mirrored."""
 
 
 class KaldiFeatures:
@@ -75,16 +76,16 @@ def mirrored(samples: Samples, count: int) -> Floats:
     """
     if not count:
         return np.zeros(1 + LENGTH, np.float32)
-    return np.pad(samples, (1 + _BEFORE, LENGTH // 2), mode="symmetric")
+    return np.pad(samples, (1 + BEFORE, LENGTH // 2), mode="symmetric")
 
 
 def reflected(samples: Samples) -> tuple[Samples, Samples, Samples]:
     """What `mirrored` joins, from the first frame's beginning."""
     behind = LENGTH // 2
     if len(samples) >= behind:
-        return samples[:_BEFORE][::-1], samples, samples[-behind:][::-1]
-    padded = np.pad(samples, (_BEFORE, behind), mode="symmetric") if len(samples) else samples
-    return padded[:_BEFORE], samples, padded[_BEFORE + len(samples) :]
+        return samples[:BEFORE][::-1], samples, samples[-behind:][::-1]
+    padded = np.pad(samples, (BEFORE, behind), mode="symmetric") if len(samples) else samples
+    return padded[:BEFORE], samples, padded[BEFORE + len(samples) :]
 
 
 def preemphasized(signal: Floats) -> Floats:

@@ -32,8 +32,10 @@ from asr_service.engines.ort.stages import Floats
 GUARD = np.float32(2**-24)
 """Keeps silence from minus infinity."""
 
+FADING = (np.float64(kaldi.PREEMPHASIS) ** np.arange(1, LENGTH // 2 + 1)).astype(np.float32)
+"""Times the last sample, what pre-emphasis takes to zero behind it."""
+
 _LEAST_DEVIATION = np.float32(1e-5)
-_FADING = (np.float64(kaldi.PREEMPHASIS) ** np.arange(1, LENGTH // 2 + 1)).astype(np.float32)
 
 
 class NemoFeatures:
@@ -65,7 +67,7 @@ class NemoFeatures:
     def surrounded(self, samples: Samples) -> tuple[Samples, ...]:
         """What follows is what pre-emphasis leaves nothing of."""
         before = np.zeros(LENGTH // 2, np.float32)
-        return before, samples, _FADING * samples[-1:] if len(samples) else before
+        return before, samples, FADING * samples[-1:] if len(samples) else before
 
     def matrices(self) -> tuple[Matrix, Matrix]:
         return self._spectrum.matrices(kaldi.PREEMPHASIZING)
