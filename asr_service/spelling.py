@@ -51,7 +51,7 @@ class _Character:
 
 def spell(tokens: Sequence[Token], family: Family) -> tuple[str, list[SpelledWord]]:
     """The text with the model's own spacing, and its words in order. No letter of the text is in no word."""
-    characters = _characters([written(token.text, family) for token in tokens])
+    characters = _characters([as_written(token.text, family) for token in tokens])
     text = " ".join("".join(character.text for character in characters).split())
     words: list[SpelledWord] = []
     opening = ""  # punctuation that waits for the word after it
@@ -68,7 +68,7 @@ def spell(tokens: Sequence[Token], family: Family) -> tuple[str, list[SpelledWor
     return text, words
 
 
-def written(token: bytes, family: Family) -> bytes:
+def as_written(token: bytes, family: Family) -> bytes:
     """The token as it adds to a running text in which spaces part the words."""
     if _SPECIAL.match(token):
         return b""
