@@ -28,7 +28,7 @@ class TorchRuntime:
         self._inputs, self._outputs = list(recipe.inputs), list(recipe.outputs)
         torch.set_num_threads(cores())
         with _saying_out_of_memory():
-            self.network = recipe.network().eval().to(self.device, _TYPES.get(precision, torch.float32))
+            self.network = recipe.module().eval().to(self.device, _TYPES.get(precision, torch.float32))
         self._type = floating_type(self.network)
 
     def place(self, inputs: Arrays) -> Tensors:
