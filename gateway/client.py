@@ -8,9 +8,10 @@ async with TranscriptionClient("localhost:50050") as client:
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self
 
 import grpc
 from google.rpc import error_details_pb2
@@ -18,7 +19,8 @@ from grpc import aio
 
 from gateway.connecting import Token, is_on_this_machine, open_channel, token_in, why_unreachable
 from gateway.transcript import Transcript
-from serving.calls import response, responses
+from gateway.uploading import RequestT, events, send
+from serving.calls import response
 from serving.certificates import CertificateFiles
 from serving.status import from_rpc_error
 from serving.times import seconds
@@ -38,8 +40,6 @@ __all__ = [
     "read_stream",
     "token_in",
 ]
-
-RequestT = TypeVar("RequestT", gateway_pb2.TranscribeRequest, gateway_pb2.TranscribeFileRequest)
 
 CHUNK_BYTES = 128 * 1024
 
@@ -114,25 +114,13 @@ class TranscriptionClient:
         Raises TranscriptionError, and whatever `chunks` raises.
         """
         call = self._stub.Transcribe(timeout=timeout, metadata=self._metadata())
-        events = responses(call)
-        upload = asyncio.create_task(_upload(call, gateway_pb2.TranscribeRequest, chunks, config))
-        is_complete = False
+        requests = _requests(gateway_pb2.TranscribeRequest, chunks, config)
         try:
-            async for event in events:
-                is_complete = event.HasField("completed")
-                yield event
-            if not is_complete:
-                raise TranscriptionError(grpc.StatusCode.INTERNAL, "the answer ended before it was complete")
+            async with aclosing(events(call, requests)) as answer:
+                async for event in answer:
+                    yield event
         except aio.AioRpcError as error:
             raise self._translated(error) from None
-        except asyncio.CancelledError:
-            # The upload cancels the call when its source fails; then the source's error is the one to tell.
-            if upload.done() and not upload.cancelled() and (failure := upload.exception()):
-                raise failure from None
-            raise
-        finally:
-            upload.cancel()
-            await asyncio.gather(upload, events.aclose(), return_exceptions=True)
 
     async def transcribe_file(
         self,
@@ -144,7 +132,7 @@ class TranscriptionClient:
         """Upload `chunks` and wait for the whole transcript. Raises TranscriptionError, and what `chunks` raises."""
         call = self._stub.TranscribeFile(timeout=timeout, metadata=self._metadata())
         answer = asyncio.ensure_future(response(call))
-        upload = asyncio.create_task(_upload(call, gateway_pb2.TranscribeFileRequest, chunks, config))
+        upload = asyncio.create_task(send(call, _requests(gateway_pb2.TranscribeFileRequest, chunks, config)))
         try:
             # A call may end while its source has nothing to send.
             await asyncio.wait((answer, upload), return_when=asyncio.FIRST_COMPLETED)
@@ -231,20 +219,10 @@ async def read_stream(source: BinaryIO, *, chunk_bytes: int = CHUNK_BYTES) -> As
         yield chunk
 
 
-async def _upload(
-    call: aio.StreamStreamCall[RequestT, Any] | aio.StreamUnaryCall[RequestT, Any],
-    request: type[RequestT],
-    chunks: AsyncIterable[bytes],
-    config: gateway_pb2.TranscriptionConfig,
-) -> None:
-    try:
-        await call.write(request(config=config))
-        async for chunk in chunks:
-            await call.write(request(audio=chunk))
-        await call.write(request(end_of_audio=audio_pb2.EndOfAudio()))
-        await call.done_writing()
-    except (aio.AioRpcError, asyncio.InvalidStateError):
-        return  # The gateway ended the call before the upload's end: whoever reads the answer learns why.
-    except BaseException:
-        call.cancel()
-        raise
+async def _requests(
+    request: type[RequestT], chunks: AsyncIterable[bytes], config: gateway_pb2.TranscriptionConfig
+) -> AsyncIterator[RequestT]:
+    yield request(config=config)
+    async for chunk in chunks:
+        yield request(audio=chunk)
+    yield request(end_of_audio=audio_pb2.EndOfAudio())
