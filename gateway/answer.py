@@ -1,7 +1,7 @@
 """What is reported within a call, made into the events that its caller gets."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from gateway import replies
 from gateway.merge import Merger, Segment, TurnsPatch
@@ -23,8 +23,12 @@ class Answer:
     Turns are merged in a thread: when those of hours come at once, other calls are not kept waiting.
     """
 
-    def __init__(self, merger: Merger, send: Send, *, omit_progress: bool) -> None:
+    def __init__(
+        self, merger: Merger, send: Send, *, stages: Sequence[Stage] = (ASR, DIARIZATION), omit_progress: bool
+    ) -> None:
+        """`stages` are those that will report."""
         self._merger = merger
+        self._stages = stages
         self._send = send
         self._omit_progress = omit_progress
         self._recording = audio_pb2.RecordingInfo()
@@ -38,15 +42,15 @@ class Answer:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the upload and both stages have ended."""
-        return self._duration is not None and len(self._ended) == len((ASR, DIARIZATION))
+        """Whether the upload and all stages have ended."""
+        return self._duration is not None and len(self._ended) == len(self._stages)
 
     async def start(self, request_id: str, recording: audio_pb2.RecordingInfo) -> None:
         self._recording = recording
         await self._send(replies.started(request_id, recording))
 
     async def add(self, report: Fact | Progress) -> None:
-        """Raises StageFailed where both stages have failed."""
+        """Raises StageFailed where all stages have failed."""
         match report:
             case Progress():
                 await self._add_progress(report)
@@ -69,16 +73,16 @@ class Answer:
 
     async def finish(self) -> None:
         """The last event."""
-        diarized = self._ended[DIARIZATION].completed
+        diarized = self._ended[DIARIZATION].completed if DIARIZATION in self._ended else None
         completed = gateway_pb2.TranscriptionCompleted(
             duration=replies.duration(self._duration or 0),
             speakers=diarized.speakers if diarized else (),
             segments=self._segments,
             words=self._words,
-            stages=[replies.summary(self._ended[stage]) for stage in (ASR, DIARIZATION)],
+            stages=[replies.summary(self._ended[stage]) for stage in self._stages],
             models=[
                 model
-                for stage in (ASR, DIARIZATION)
+                for stage in self._stages
                 if stage in self._models
                 for model in self._models[stage].models
             ],
@@ -98,7 +102,9 @@ class Answer:
     async def _end_stage(self, ended: Ended) -> None:
         self._ended[ended.stage] = ended
         failed = ended.completed is None
-        if failed and all(other.completed is None for other in self._ended.values()) and len(self._ended) > 1:
+        if len(self._ended) == len(self._stages) and all(
+            other.completed is None for other in self._ended.values()
+        ):
             raise StageFailed(next(iter(self._ended.values())).status)
         if ended.stage == ASR:
             await self._send_segments(self._merger.end_words())

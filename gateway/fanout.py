@@ -109,6 +109,10 @@ class StageRun(Generic[StubT, RequestT, ResponseT]):
         # How far into the recording any call has come, in nanoseconds.
         self._reached = 0
 
+    @property
+    def stage(self) -> Stage:
+        return self._dialect.stage
+
     async def run(self, spool: Spool) -> Ended:
         """Until the stage is complete or has failed for good. Raises what the spool's readers raise.
 
