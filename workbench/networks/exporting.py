@@ -39,7 +39,7 @@ def export(
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         traced = Path(folder) / path.name
-        device = next(network.parameters()).device
+        device = next((weights.device for weights in network.parameters()), torch.device("cpu"))
         _trace(network, tuple(tensor.to(device) for tensor in example), traced, inputs, outputs)
         # Above 2 GB the exporter writes a file for every weight beside the graph; here they are read back.
         model = onnx.load(traced)

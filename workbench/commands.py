@@ -1,0 +1,107 @@
+"""`duoscribe engines recipes` and `export`, and what the workbench's commands have in common."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, get_args
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from serving.errors import ModelUnavailable
+from workbench.exports import REPORT, Exports
+from workbench.loading import load
+from workbench.recipe import Recipe, Size
+from workbench.recipes import RECIPES
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# What a caller put into click's context, or this user's own.
+pass_exports = click.make_pass_decorator(Exports, ensure=True)
+
+
+def recipe_argument(command: Command) -> Command:
+    return click.argument("text", metavar="RECIPE")(command)
+
+
+def size_option(command: Command) -> Command:
+    return click.option(
+        "--size",
+        type=click.Choice(get_args(Size)),
+        default="full",
+        show_default=True,
+        help="The published model's true size, or one with the same layers that a CPU runs in a moment.",
+    )(command)
+
+
+@contextmanager
+def failing_in_one_line() -> Iterator[None]:
+    """What an operator can act on ends a command with exit code 1 and its words."""
+    try:
+        yield
+    except ModelUnavailable as error:
+        raise click.ClickException(error.message) from error
+
+
+def tell(what: str) -> None:
+    """Progress, which is no result."""
+    click.echo(what, err=True)
+
+
+def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for people; lines of fields between tabs for programs."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    table = Table(*headings, box=None)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+@click.command()
+def recipes() -> None:
+    """List the recipes: their names, what an engine of them is built for, and what the models are.
+
+    Wherever a command takes a RECIPE, a file of your own will do: its function recipe(size) gives a
+    workbench.recipe.Recipe (docs/workbench.md).
+    """
+    with failing_in_one_line():
+        show(
+            ("recipe", "engine's batches", "precision", "what it is"), [_row(load(name)) for name in RECIPES]
+        )
+
+
+def _row(recipe: Recipe) -> tuple[str, ...]:
+    profile = recipe.profile
+    return (
+        recipe.name,
+        f"{profile.rows} x {profile.length} {recipe.unit}",
+        recipe.precision,
+        recipe.summary,
+    )
+
+
+@click.command()
+@recipe_argument
+@size_option
+@pass_exports
+def export(exports: Exports, text: str, size: Size) -> None:
+    """Write RECIPE's ONNX file, and check on the CPU that it computes what PyTorch does.
+
+    Several shapes are tried; each output's mean squared error in single precision must be below 1e-7, or nothing is
+    kept. A file that is there, of the code as it is now, is left alone.
+    """
+    with failing_in_one_line():
+        made = exports.get(text, size, tell)
+    report = made.report
+    show(
+        ("batch", "output", "difference"),
+        [(check.case, check.output, str(check.difference)) for check in report.checks],
+    )
+    click.echo(
+        f"{made.graph}: opset {report.opset}, {report.nodes} nodes, {report.bytes / 1e6:.1f} MB; {REPORT} beside it "
+        "has the figures"
+    )
