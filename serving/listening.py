@@ -29,12 +29,15 @@ _MAX_UNIX_PATH_BYTES = 107
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a process listens: for calls, and where that was asked for, for health in plain text, metrics over HTTP, and channelz."""
+    """Where a process listens: for calls, and where that was asked for, for health in plain text, metrics over HTTP, channelz,
+    and the gateway's callers over HTTP.
+    """
 
     address: str
     health_address: str | None
     metrics_address: str | None
     admin_address: str | None
+    http_address: str | None = None
 
     def announcement(self) -> str:
         """One line of JSON, without what there is not."""

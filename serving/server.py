@@ -21,6 +21,7 @@ from serving.call_metrics import CallMetrics
 from serving.certificates import UnusableCertificate
 from serving.config import ServerConfig
 from serving.errors import DuoscribeError
+from serving.fronts import Front, opened
 from serving.health import Health
 from serving.interceptors import ErrorInterceptor
 from serving.listening import Addresses, channel_options, listen, plain_endpoint
@@ -57,10 +58,7 @@ class Service(Protocol):
 
 
 class RunningServer:
-    """A server whose port is bound and whose models are loading or loaded; made by `running`.
-
-    `serving` is set once the models are loaded and warm.
-    """
+    """A server whose port is bound; made by `running`. `serving` is set once the models are loaded and warm."""
 
     def __init__(
         self,
@@ -148,13 +146,14 @@ async def running(
     registry: CollectorRegistry | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     line: Line | None = None,
+    front: Front | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve from the port being bound, while the models load, until the context ends; then drain and stop.
 
     `registry` holds what is told at `config.metrics_address`; by default what every process tells. `interceptors` are the
     service's own, the outermost first: within the mapping of errors, before admission. A backend gives its `line`, by which
-    recordings are refused, and reports its load to clients. Raises UnusableCertificate, and OSError where an address cannot be
-    bound. Await `wait_serving` to learn whether the models loaded.
+    recordings are refused, and reports its load to clients. A `front` takes callers of another protocol. Raises
+    UnusableCertificate, and OSError where an address cannot be bound. Await `wait_serving` to learn whether the models loaded.
     """
     registry = registry or process_registry()
     credentials = server_credentials(config, registry)
@@ -183,17 +182,17 @@ async def running(
         service.register(server)
         if line:
             load_reports.register(server, calls.admission.load)
-        reflection.enable_server_reflection(
-            (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-        )
+        reflected = (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(reflected, server)
         address = listen(server, config.address, credentials)
-        addresses = Addresses(address, health_address, metrics_address, admin_address)
-        await server.start()
-        running_server = RunningServer(addresses, service, server, calls, config.drain_seconds)
-        try:
-            yield running_server
-        finally:
-            await running_server.stop()
+        async with opened(front, server) as http_address:
+            addresses = Addresses(address, health_address, metrics_address, admin_address, http_address)
+            await server.start()
+            running_server = RunningServer(addresses, service, server, calls, config.drain_seconds)
+            try:
+                yield running_server
+            finally:
+                await running_server.stop()
 
 
 def _traced_as(service: Service) -> str:
@@ -207,15 +206,15 @@ def run(
     registry: CollectorRegistry | None = None,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     line: Line | None = None,
+    front: Front | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, and give the process's exit code: 0, or 1 if the service could not start.
+    """Serve until SIGTERM or SIGINT, and give the exit code: 0, or 1 if the service could not start, or for a second signal.
 
-    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with "health_address",
-    "metrics_address" and "admin_address" beside it where there are any; everything else, what libraries print included, goes to
-    standard error. A second signal ends the process at once, with code 1.
+    Prints one line to standard output once the port is bound, {"address": "127.0.0.1:50051"}, with what further addresses there
+    are; all else, what libraries print included, goes to standard error.
     """
     logs.configure(config.log_level, config.log_format)
-    serving = running(service, config, registry, interceptors, line)
+    serving = running(service, config, registry, interceptors, line, front)
     return asyncio.run(_main(serving, config, process.claim_stdout()))
 
 
