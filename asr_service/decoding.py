@@ -43,10 +43,10 @@ class Decoder:
             self._metrics.stopped()
             batch.fail(stopped)
         except Exception as error:  # noqa: BLE001 - it belongs to the streams that wait
-            self._metrics.failed()
+            self._metrics.failed(batch, loop.time())
             await self._blame(batch, error)
         else:
-            self._metrics.decoded(batch, ended - started)
+            self._metrics.decoded(batch, started, ended)
             self._speed.saw(batch.seconds, ended - started)
 
     async def _recognize(self, batch: Batch) -> list[Recognition]:

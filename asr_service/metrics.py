@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from asr_service.jobs import Batch
+from asr_service.statistics import EngineStatistics
 from serving.metrics import exemplar
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -15,6 +16,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 class AsrMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.statistics = EngineStatistics()
         self._queued = Gauge(
             "duoscribe_asr_queue_utterances", "Utterances that wait for the engine.", registry=registry
         )
@@ -94,8 +96,9 @@ class AsrMetrics:
         for job in batch.jobs:
             self._wait.observe(now - job.arrived)
 
-    def decoded(self, batch: Batch, seconds: float) -> None:
-        self._compute.observe(seconds)
+    def decoded(self, batch: Batch, began: float, ended: float) -> None:
+        self.statistics.decoded(batch, began, ended)
+        self._compute.observe(ended - began)
         self._audio.inc(batch.seconds)
         self._padded.inc(batch.padded)
         self._padding.observe(1 - batch.seconds / batch.padded)
@@ -106,7 +109,8 @@ class AsrMetrics:
     def stopped(self) -> None:
         self._stopped.inc()
 
-    def failed(self) -> None:
+    def failed(self, batch: Batch, now: float) -> None:
+        self.statistics.broke(batch, now)
         self._failed.inc()
 
     def given_up(self) -> None:

@@ -35,13 +35,18 @@ class Limits:
 
 @dataclass(eq=False)
 class Stream:
-    """One recording's place at the engine."""
+    """One caller's place at the engine, for a recording or several at once."""
 
     _scheduler: "Scheduler"
     _room: asyncio.Semaphore
+    _recordings: int
+    """Those that may still bring utterances."""
     jobs: set[Job] = field(default_factory=set)
     """Whose results are still to come."""
-    is_complete: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self._recordings == 0
 
     async def submit(self, speech: Speech) -> "asyncio.Future[Decoded]":
         """Queues an utterance; waits while the stream's backlog or the whole queue is full.
@@ -52,8 +57,8 @@ class Stream:
         return await self._scheduler.enqueue(self, speech)
 
     def complete(self) -> None:
-        """Says that no further utterance will come, so that no other stream's waits for one."""
-        self.is_complete = True
+        """Says that no further utterance of a recording will come; after the last one no other stream's waits for one."""
+        self._recordings -= 1
         self._scheduler.wake()
 
     def delivered(self) -> None:
@@ -96,13 +101,13 @@ class Scheduler:
         self._decoder.close()
 
     @asynccontextmanager
-    async def stream(self) -> AsyncIterator[Stream]:
-        """A recording's stream. What is left of it on exit leaves the queue, and its batch is stopped if it was alone there.
+    async def stream(self, recordings: int = 1) -> AsyncIterator[Stream]:
+        """A stream of one recording or several. What is left of it on exit leaves the queue, and its batch is stopped if it was alone there.
 
         Raises Overloaded while the queue is full.
         """
         self._check_room()
-        stream = Stream(self, asyncio.Semaphore(self._limits.backlog))
+        stream = Stream(self, asyncio.Semaphore(self._limits.backlog), recordings)
         self._streams.add(stream)
         try:
             yield stream
