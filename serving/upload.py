@@ -80,9 +80,7 @@ class Upload(Generic[ConfigT]):
                 f"the first message must be the config, but {_named(kind)} came first",
                 field=kind or "message",
             )
-        request_id = _checked_request_id(first.config.request_id)
-        logs.bind_request_id(request_id)
-        tracing.describe(request_id=request_id)
+        request_id = bound_request_id(first.config.request_id, field="config.request_id")
         return cls(messages, first.config, request_id)
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -162,10 +160,8 @@ class _Messages(Generic[ConfigT]):
             )
 
     async def _ended_early(self) -> Never:
-        for _ in range(round(_CANCELLATION_GRACE_SECONDS / _CANCELLATION_POLL_SECONDS)):
-            if self._context.cancelled():
-                raise Abandoned("the call was cancelled before end_of_audio")
-            await asyncio.sleep(_CANCELLATION_POLL_SECONDS)
+        if await was_cancelled(self._context):
+            raise Abandoned("the call was cancelled before end_of_audio")
         raise ProtocolViolation(
             "stream ended without end_of_audio; send it after the last audio", field="end_of_audio"
         )
@@ -178,15 +174,25 @@ class _Messages(Generic[ConfigT]):
             )
 
 
-def _checked_request_id(given: str) -> str:
-    if not given:
-        return logs.current_request_id()
-    if not logs.is_request_id(given):
+async def was_cancelled(context: CallContext) -> bool:
+    """Why a request stream has ended: because its call was cancelled, or timed out. False takes as long as that may take to show."""
+    for _ in range(round(_CANCELLATION_GRACE_SECONDS / _CANCELLATION_POLL_SECONDS)):
+        if context.cancelled():
+            return True
+        await asyncio.sleep(_CANCELLATION_POLL_SECONDS)
+    return False
+
+
+def bound_request_id(given: str, *, field: str) -> str:
+    """What `field` gives, or else the call's own; from now on in its log lines and its trace. Raises InvalidConfig."""
+    if given and not logs.is_request_id(given):
         raise InvalidConfig(
-            f"request_id must be at most {logs.MAX_REQUEST_ID_CHARS} printable characters",
-            field="config.request_id",
+            f"request_id must be at most {logs.MAX_REQUEST_ID_CHARS} printable characters", field=field
         )
-    return given
+    request_id = given or logs.current_request_id()
+    logs.bind_request_id(request_id)
+    tracing.describe(request_id=request_id)
+    return request_id
 
 
 def _named(kind: str | None) -> str:
