@@ -9,7 +9,7 @@ import onnx
 
 from serving.errors import ModelUnavailable
 from workbench import cases
-from workbench.difference import Difference, differences
+from workbench.difference import Difference, computed
 from workbench.recipe import Recipe
 from workbench.runtimes import Runtime, answer, on_cpu
 
@@ -110,7 +110,7 @@ def _checks(recipe: Recipe, exported: Runtime) -> Iterator[Check]:
     network = TorchRuntime(recipe, "fp32", "cpu")
     for seed, case in enumerate(cases.small(recipe.profile), start=1):
         inputs = recipe.sample(case, seed)
-        found = differences(answer(network, inputs), answer(exported, inputs))
+        _, found = computed(answer(network, inputs), exported, inputs)
         for output, difference in found.items():
             yield Check(cases.notation(case), output, difference)
 
