@@ -1,5 +1,6 @@
 """NeMo's CTC head (NVIDIA/NeMo, nemo/collections/asr/modules/conv_asr.py, ConvASRDecoder)."""
 
+import torch
 from torch import Tensor, nn
 
 from workbench.networks.fastconformer import FastConformer
@@ -26,3 +27,17 @@ class Ctc(nn.Module):
         """[B, width, T'] → [B, T', tokens + 1]."""
         logits: Tensor = self.decoder(encoded)
         return logits.transpose(1, 2).log_softmax(dim=-1)
+
+
+class UnmaskedCtc(nn.Module):
+    """A model whose encoder does not look at lengths, without them: Jasper, which masks nothing."""
+
+    def __init__(self, model: Ctc) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, audio_signal: Tensor) -> Tensor:
+        """Features [B, mel, T] → log-probabilities [B, T', tokens + 1]."""
+        batch, _, frames = audio_signal.shape
+        log_probs: Tensor = self.model(audio_signal, torch.full((batch,), frames, device=audio_signal.device))
+        return log_probs
