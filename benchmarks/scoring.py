@@ -1,24 +1,17 @@
 """Word error rates against references, by the libraries that the field compares itself with."""
 
-import re
 from collections.abc import Iterable
 
 import jiwer
 import meeteval
 
 from benchmarks.corpus import Recording
-
-_SPELLINGS = {
-    "mr": "mister",
-    "mrs": "missus",
-    "ok": "okay",
-}
+from workbench.words import words
 
 
 def normalized(text: str) -> str:
     """Lower-case words without punctuation; hyphens part words, as in the references."""
-    words = re.sub(r"[^a-z' ]", " ", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")).split()
-    return " ".join(_SPELLINGS.get(word, word) for word in words)
+    return " ".join(words(text))
 
 
 def word_error_rate(recording: Recording, text: str) -> float:

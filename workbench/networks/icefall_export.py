@@ -84,7 +84,12 @@ def export_ctc(model: Ctc, directory: Path) -> None:
 
 def write_vocabulary(size: int, directory: Path) -> None:
     """tokens.txt for so many tokens, blank and icefall's other special symbols first."""
-    write_tokens((*SPECIAL, *pieces(size - len(SPECIAL))), directory)
+    write_tokens(symbols(size), directory)
+
+
+def symbols(size: int) -> tuple[str, ...]:
+    """Special symbols and, behind them, pieces."""
+    return (*SPECIAL, *pieces(size - len(SPECIAL)))
 
 
 def example(mel_bins: int) -> tuple[Tensor, Tensor]:

@@ -70,6 +70,16 @@ def transducer(
     return model
 
 
+def transducer_encoder(
+    dims: fastconformer.Dimensions, *, seed: int = 0, device: str = "cpu"
+) -> fastconformer.FastConformer:
+    """The encoder of the `transducer` of this seed, much sooner: nothing is decoded."""
+    with seeded(seed):
+        encoder = fastconformer.FastConformer(dims).eval().to(device)
+    _settle(encoder, *_heard_by(encoder), torch.Generator().manual_seed(seed))
+    return encoder
+
+
 def ctc(
     encoder: Callable[[], Encoder],
     tokens: int,
@@ -93,14 +103,23 @@ def ctc(
 
 def settled(encoder: Encoder, source: torch.Generator) -> tuple[Tensor, Tensor]:
     """What `encoder` makes of what weights are calibrated on, once that passes through it as through a trained one."""
-    device = next(encoder.parameters()).device
-    features, lengths = (tensor.to(device) for tensor in heard(encoder.dims.mel_bins))
-    if isinstance(encoder, fastconformer.FastConformer):
-        _spread_subsampling(encoder.pre_encode, features, lengths, source)
-    settle(encoder, features, lengths)
+    features, lengths = _heard_by(encoder)
+    _settle(encoder, features, lengths, source)
     with torch.no_grad():
         encoded, lengths = encoder(features, lengths)
     return encoded, lengths
+
+
+def _settle(encoder: Encoder, features: Tensor, lengths: Tensor, source: torch.Generator) -> None:
+    if isinstance(encoder, fastconformer.FastConformer):
+        _spread_subsampling(encoder.pre_encode, features, lengths, source)
+    settle(encoder, features, lengths)
+
+
+def _heard_by(encoder: Encoder) -> tuple[Tensor, Tensor]:
+    device = next(encoder.parameters()).device
+    features, lengths = heard(encoder.dims.mel_bins)
+    return features.to(device), lengths.to(device)
 
 
 def _spread_subsampling(

@@ -7,11 +7,18 @@ import torch
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """For products so small that threads would mostly wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def threads(count: int) -> Iterator[None]:
+    """Sums, and so random models, come out the same only for the same number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For products so small that threads would mostly wait for each other."""
+    with threads(1):
+        yield

@@ -106,7 +106,7 @@ def token_agreement(reference: Tokens, candidate: Tokens) -> float:
         return 0.0
     rows = list(zip(reference, candidate, strict=True))
     total = sum(max(len(one), len(other)) for one, other in rows)
-    return 1.0 - sum(_edits(one, other) for one, other in rows) / total if total else 1.0
+    return 1.0 - sum(edits(one, other) for one, other in rows) / total if total else 1.0
 
 
 def spread(values: Array) -> Array:
@@ -117,7 +117,7 @@ def spread(values: Array) -> Array:
     return values.reshape(-1)[::step].copy()
 
 
-def _edits(one: Sequence[int], other: Sequence[int]) -> int:
+def edits(one: Sequence[object], other: Sequence[object]) -> int:
     """Levenshtein's distance."""
     row = list(range(len(other) + 1))
     for deletions, left in enumerate(one, start=1):

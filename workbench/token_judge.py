@@ -1,0 +1,38 @@
+"""Judges recognisers by what they say: the tokens and the words that a search finds in an encoder's outputs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from asr_service.engines.ort.gate import Tokens, token_agreement
+from workbench.recipe import Arrays, Verdict
+from workbench.words import word_error_rate
+
+AGREEMENT_OF_RANDOM_WEIGHTS = 0.5
+"""Nobody trained them, so many decisions are near ties, which the rounding of half precision turns."""
+
+
+class Search(Protocol):
+    def tokens(self, outputs: Arrays) -> Tokens:
+        """What each row of an encoder's outputs says."""
+
+    def text(self, tokens: Sequence[int]) -> str: ...
+
+
+@dataclass(frozen=True)
+class TokenJudge:
+    search: Callable[[], Search]
+    """Makes the search, or gives the one that was made; first called when outputs are judged."""
+    least_agreement: float
+    """Share of tokens that have to be those of the expected outputs."""
+
+    def __call__(self, inputs: Arrays, expected: Arrays, outputs: Arrays) -> list[Verdict]:  # noqa: ARG002 - as judges are called
+        search = self.search()
+        wanted, got = search.tokens(expected), search.tokens(outputs)
+        wanted_texts, got_texts = ([search.text(row) for row in rows] for rows in (wanted, got))
+        return [
+            # Where nothing is said, everything agrees.
+            Verdict("expected tokens", sum(map(len, wanted)), 1, at_least=True),
+            Verdict("token agreement", token_agreement(wanted, got), self.least_agreement, at_least=True),
+            Verdict("WER against expected words, %", word_error_rate(wanted_texts, got_texts)),
+        ]
