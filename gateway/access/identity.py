@@ -1,13 +1,14 @@
 """Who calls."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.access.certificates import has_certificate, named_by_peer, named_by_proxy
 from gateway.access.files import WatchedFile
 from gateway.access.jwts import JwtVerifier
 from gateway.access.names import ANONYMOUS, is_caller_name
 from gateway.access.tokens import Tokens
+from gateway.access.vouching import Voucher
 from serving.errors import Unauthenticated
 from serving.interceptors import Context
 
@@ -20,12 +21,13 @@ class Identities:
 
     A token goes before a certificate: it says who calls where a proxy holds the connection. One that is not valid is
     refused, whatever else the call brings. Where `proxies_are_trusted`, the certificate that counts is the one that the
-    proxy tells of, and never the proxy's own.
+    proxy tells of, and never the proxy's own. Of a connection that ended elsewhere in this process the `voucher` tells.
     """
 
     tokens: WatchedFile[Tokens] | None = None
     jwts: JwtVerifier | None = None
     proxies_are_trusted: bool = False
+    voucher: Voucher = field(default_factory=Voucher)
 
     def caller(self, context: Context) -> str:
         """The caller's name; ANONYMOUS where nothing counts and the peer has no certificate. Raises Unauthenticated."""
@@ -63,7 +65,7 @@ class Identities:
     def _by_certificate(self, context: Context) -> str | None:
         if self.proxies_are_trusted:
             return named_by_proxy(",".join(_metadata(context, _FORWARDED)))
-        peer = context.auth_context()
+        peer = self.voucher.auth_context(context) or context.auth_context()
         name = named_by_peer(peer)
         if name is None and has_certificate(peer):
             raise Unauthenticated(

@@ -14,14 +14,20 @@ from gateway.access.limits import CallersFile
 from gateway.access.metrics import AccessMetrics
 from gateway.access.names import ANONYMOUS
 from gateway.access.tokens import Tokens
+from gateway.access.vouching import Voucher
 
 
-def access_interceptor(config: AccessConfig, registry: CollectorRegistry) -> AccessInterceptor:
-    """Raises FileError, where a file that the configuration names cannot be used."""
+def access_interceptor(
+    config: AccessConfig, registry: CollectorRegistry, voucher: Voucher | None = None
+) -> AccessInterceptor:
+    """Raises FileError, where a file that the configuration names cannot be used. A front of this process has the `voucher`."""
     tokens = WatchedFile(config.tokens_file, Tokens.parse) if config.tokens_file is not None else None
     callers = _callers(config)
     identities = Identities(
-        tokens=tokens, jwts=_jwts(config), proxies_are_trusted=config.trust_client_certificate_header
+        tokens=tokens,
+        jwts=_jwts(config),
+        proxies_are_trusted=config.trust_client_certificate_header,
+        voucher=voucher or Voucher(),
     )
 
     def is_named(caller: str) -> bool:

@@ -3,6 +3,7 @@
 import datetime as dt
 import ipaddress
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,18 @@ class Authority:
             builder = builder.add_extension(
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=True
             )
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return Identity(_pem(certificate), _private_pem(key), self.certificate)
+
+    def named(self, subject: x509.Name, names: Sequence[str]) -> Identity:
+        """A peer with just these names; those with a colon are URIs, others are for DNS."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(subject, self._name, key, _LIFE)
+        if names:
+            alternatives = [
+                x509.UniformResourceIdentifier(name) if ":" in name else x509.DNSName(name) for name in names
+            ]
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Identity(_pem(certificate), _private_pem(key), self.certificate)
 
