@@ -96,6 +96,11 @@ class AsrConfig(DoorConfig):
         "with more; 0 is four for each of --max-streams, or two full batches for each that is decoded at once.",
         min=0,
     )
+    kserve_name: tuple[str, ...] = option(
+        (),
+        "A further name of the model for callers of KServe's protocol, as scripts for a Triton server have one; may be given "
+        "several times.",
+    )
     max_wait_seconds: float = option(
         300.0,
         "A new recording is refused while the audio that waits for the engine will take longer than this, in seconds, at the "

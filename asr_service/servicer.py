@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from prometheus_client import CollectorRegistry
 
+from asr_service import kserve
 from asr_service.config import AsrConfig
 from asr_service.languages import known_language
 from asr_service.loading import LoadedModels
@@ -33,8 +34,6 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
     Its metrics go to `registry`.
     """
 
-    names = (asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name,)
-
     def __init__(
         self,
         config: AsrConfig,
@@ -49,12 +48,21 @@ class RecognitionService(asr_pb2_grpc.SpeechRecognitionServicer):
         self._recognizer: Recognizer | None = None
 
     @property
+    def names(self) -> tuple[str, ...]:
+        own = asr_pb2.DESCRIPTOR.services_by_name["SpeechRecognition"].full_name
+        return (own, kserve.NAME) if kserve.is_installed() else (own,)
+
+    @property
     def line(self) -> Line:
         """Utterances that wait or are being decoded."""
         return Line(self._wait, self._config.max_wait_seconds)
 
     def register(self, server: grpc.aio.Server) -> None:
         asr_pb2_grpc.add_SpeechRecognitionServicer_to_server(self, server)
+        if kserve.is_installed():
+            from asr_service.kserve.servicer import KServeServicer  # noqa: PLC0415 - an extra's
+
+            KServeServicer(self._config, self._loaded, self._decoder).register(server)
 
     async def start(self) -> None:
         await self._decoder.start()
