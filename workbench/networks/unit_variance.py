@@ -12,7 +12,7 @@ def standardize(network: nn.Module, run: Callable[[], object]) -> None:
     Over what it was called with, each channel that they give then has mean 0 and variance 1. As they are drawn, what they
     give is mostly the same at every frame: after a few of them speech hardly shows.
     """
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d)]
     handles = [layer.register_forward_hook(_fit) for layer in layers]
     try:
         with torch.no_grad():
@@ -23,7 +23,7 @@ def standardize(network: nn.Module, run: Callable[[], object]) -> None:
 
 
 def _fit(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:  # noqa: ARG001 - the hook's signature
-    if not isinstance(layer, nn.Linear | nn.Conv2d) or layer.bias is None:
+    if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d) or layer.bias is None:
         raise TypeError("only linear and convolution layers with biases can be shifted")
     channels = -1 if isinstance(layer, nn.Linear) else 1
     by_channel = output.transpose(channels, -1).flatten(end_dim=-2)
