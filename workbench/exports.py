@@ -29,6 +29,8 @@ Tell = Callable[[str], None]
 class Export:
     """A recipe and the folder of its ONNX file."""
 
+    text: str
+    """What its user calls the recipe."""
     recipe: Recipe
     folder: Path
 
@@ -55,7 +57,7 @@ class Exports:
     def get(self, text: str, size: Size, tell: Tell) -> Export:
         """What is there, or else is exported now. `text` as `load` takes it. Raises ModelUnavailable."""
         recipe, wanted = load(text, size), revision(text)
-        made = Export(recipe, self.root / f"{recipe.name}-{size}")
+        made = Export(text, recipe, self.root / f"{recipe.name}-{size}")
         self.root.mkdir(parents=True, exist_ok=True)
         with locked(self.root / f".{made.folder.name}.lock", lambda: tell("waiting for another process")):
             if not _is_whole(made.folder, wanted):

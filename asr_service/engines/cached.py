@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -64,8 +65,7 @@ pass_workshop = click.make_pass_decorator(Workshop, ensure=True)
     "--precision",
     "precision",
     type=click.Choice(PRECISIONS),
-    default="fp16",
-    show_default=True,
+    show_default="fp16, or as the recipe has it",
     help="What the engine computes with.",
 )
 @click.option(
@@ -78,34 +78,77 @@ pass_workshop = click.make_pass_decorator(Workshop, ensure=True)
 @click.option(
     "--device-id", type=click.IntRange(0), default=0, show_default=True, help="Which GPU to build on."
 )
+@click.option(
+    "--size",
+    type=click.Choice(("full", "tiny")),
+    default="full",
+    show_default=True,
+    help="Of a recipe's network.",
+)
 @pass_workshop
 def build(
     workshop: Workshop,
     model: str,
     profiles: Sequence[str],
-    precision: EnginePrecision,
+    precision: EnginePrecision | None,
     options: Sequence[str],
     device_id: int,
+    size: Literal["full", "tiny"],
 ) -> None:
     """Build MODEL's engines on this machine's GPU: one for each --profile, or the two that suit its family.
 
     Takes minutes for each, and uses the GPU alone. What is there and whole is left alone. MODEL is a name that `duoscribe
     models list` shows, or a folder; its fp32 files are taken. Give the service the same options.
+
+    Or MODEL is a recipe, as `duoscribe engines recipes` shows, or a .py file. The recipe says for which batches its one
+    engine is built. It is kept whatever it computes: exit code 1 where that is further from the CPU than the recipe allows.
     """
+    # The workbench imports this service's engines, not they it: only this command knows both.
+    from workbench.loading import is_recipe  # noqa: PLC0415
+
     try:
         settings = Settings(
             "tensorrt",
             device_id,
             profiles=parse_all(profiles),
-            precision=precision,
+            precision=precision or "fp16",
             options=parse_options(options),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     try:
-        _build(workshop, model, settings)
+        if is_recipe(model):
+            _build_recipe(workshop, model, size, settings, precision)
+        else:
+            _build(workshop, model, settings)
     except ModelUnavailable as error:
         raise click.ClickException(error.message) from error
+
+
+def _build_recipe(
+    workshop: Workshop,
+    text: str,
+    size: Literal["full", "tiny"],
+    settings: Settings,
+    precision: EnginePrecision | None,
+) -> None:
+    from workbench.building import Engine, Workplace  # noqa: PLC0415 - as above
+    from workbench.exports import Exports  # noqa: PLC0415
+
+    if settings.profiles:
+        raise click.UsageError("a recipe says itself for which batches its engine is: leave out --profile")
+    workplace = Workplace(workshop.look(), workshop.cache)
+    # Before an export that takes minutes.
+    workplace.gpu(settings)
+    export = Exports().get(text, size, _tell)
+    engine = Engine(export, replace(settings, precision=precision or export.recipe.precision), workplace)
+    entry = engine.build(_tell)
+    click.echo(summary(entry))
+    engine.judge(entry)
+
+
+def _tell(what: str) -> None:
+    click.echo(what, err=True)
 
 
 def _build(workshop: Workshop, model: str, settings: Settings) -> None:

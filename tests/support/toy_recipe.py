@@ -51,7 +51,7 @@ def recipe(size: Size) -> Recipe:
         summary="Two layers of random weights.",
         network=network,
         inputs={"x": {0: "N", 1: "T"}, "lengths": {0: "N"}},
-        outputs={"scores": {0: "N", 1: "T"}, "best": {0: "N", 1: "T"}, "halves": {0: "N"}},
+        outputs={"out": {0: "N", 1: "T"}, "best": {0: "N", 1: "T"}, "halves": {0: "N"}},
         sample=sample,
         seconds=lambda frames: frames / 100,
         unit="frames",

@@ -68,8 +68,8 @@ def test_a_file_that_computes_something_else_for_another_length_is_refused(
 ) -> None:
     with pytest.raises(ModelUnavailable) as raised:
         export(replace(toy, network=Forgetful), tmp_path)
-    assert "the ONNX file of toy does not compute what PyTorch does: 1x8 scores" in raised.value.message
-    assert "2x20 scores" not in raised.value.message
+    assert "the ONNX file of toy does not compute what PyTorch does: 1x8 out" in raised.value.message
+    assert "2x20 out" not in raised.value.message
 
 
 def nudged(by: float) -> Callable[[Path], None]:
@@ -97,7 +97,7 @@ def test_a_file_without_a_network_is_taken_as_it_is(toy: Recipe, tmp_path: Path)
 
 def test_a_file_with_other_outputs_than_the_recipe_says_is_refused(toy: Recipe, tmp_path: Path) -> None:
     wrong = replace(toy, network=None, graph=nudged(0.0), outputs={"logits": {0: "N"}})
-    with pytest.raises(ModelUnavailable, match=r"gives \['best', 'halves', 'scores'\], and its recipe says"):
+    with pytest.raises(ModelUnavailable, match=r"gives \['best', 'halves', 'out'\], and its recipe says"):
         export(wrong, tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_the_command_tells_the_file_and_its_errors(exports: Exports) -> None:
     assert result.exit_code == 0, result.output
     *checks, last = result.stdout.splitlines()
     assert len(checks) == 12
-    assert checks[0].startswith("1x8\tscores\trelative error ")
+    assert checks[0].startswith("1x8\tout\trelative error ")
     assert checks[1] == "1x8\tbest\t100.00% agree"
     assert last.startswith(f"{exports.root / 'toy-tiny' / GRAPH}: opset 17, ")
 

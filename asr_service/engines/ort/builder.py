@@ -20,12 +20,11 @@ from typing import IO, Any
 from asr_service.engines.ort.devices import look
 from asr_service.engines.ort.finished import finished_graph, left_over, nodes_by_provider
 from asr_service.engines.ort.gate import Reference
-from asr_service.engines.ort.network import Network
+from asr_service.engines.ort.network import Answer, Subject
 from asr_service.engines.ort.order import ENCODER, GRAPH, REFERENCE, Order, Report, read_order
-from asr_service.engines.ort.profiles import Profile, parse
+from asr_service.engines.ort.profiles import parse
 from asr_service.engines.ort.refining import refine
 from asr_service.engines.ort.runtime import Array, Placement, Session
-from asr_service.engines.ort.speechlike import speech_like
 from serving.cores import cores
 from serving.errors import ModelUnavailable
 
@@ -33,19 +32,13 @@ Tell = Callable[[str], None]
 _PR_SET_PDEATHSIG = 1
 
 
-def gate_input(profile: Profile) -> list[Any]:
-    """Utterances of the profile's usual length: equally long, so that no value is computed from padding."""
-    rows = min(profile.rows.max, max(2, profile.rows.min))
-    return [speech_like(profile.seconds.opt, seed=row) for row in range(rows)]
-
-
 class Builder:
     """`open_session` makes sessions; the three steps share one input and one search on the CPU."""
 
     def __init__(
-        self, network: Network, order: Order, folder: Path, tell: Tell, open_session: Any = Session
+        self, subject: Subject, order: Order, folder: Path, tell: Tell, open_session: Any = Session
     ) -> None:
-        self._network = network
+        self._subject = subject
         self._order = order
         self._folder = folder
         self._tell = tell
@@ -57,7 +50,7 @@ class Builder:
         self._tell("computing the reference on the CPU")
         reference = self._reference()
         self._tell("rewriting the encoder for TensorRT")
-        refine(self._network.encoder, self._encoder, may_round=self._order.may_round)
+        refine(self._subject.encoder, self._encoder, may_round=self._order.may_round)
         self._tell("building the engine: TensorRT tries out its kernels, which takes minutes")
         begun = time.monotonic()
         finding = self._engine(reference.inputs)
@@ -81,16 +74,12 @@ class Builder:
         return self._folder / ENCODER
 
     def _reference(self) -> Reference:
-        inputs = self._network.inputs(gate_input(parse(self._order.profile)))
-        outputs, tokens = self._answer(self._open(self._network.encoder, self._host), inputs)
+        inputs = self._subject.trial(parse(self._order.profile))
+        outputs, tokens = self._answer(self._open(self._subject.encoder, self._host), inputs)
         return Reference.of(inputs, outputs, tokens)
 
-    def _answer(
-        self, session: Session, inputs: Mapping[str, Array]
-    ) -> tuple[dict[str, Array], list[list[int]]]:
-        outputs = session.run(inputs)
-        tokens = self._network.search(self._host)(outputs)
-        return {name: value.numpy() for name, value in outputs.items()}, tokens
+    def _answer(self, session: Session, inputs: Mapping[str, Array]) -> Answer:
+        return self._subject.answer(session.run(inputs), self._host)
 
     def _engine(self, inputs: Mapping[str, Array]) -> str:
         """Builds, and gives what TensorRT left to others."""
@@ -109,7 +98,7 @@ class Builder:
         """The file to load from now on, and a session of it: of the engine alone where it is the whole encoder."""
         if not finding and len(self._engines()) == 1:
             path = self._folder / GRAPH
-            path.write_bytes(finished_graph(self._network.encoder, self._engines()[0].name))
+            path.write_bytes(finished_graph(self._subject.encoder, self._engines()[0].name))
             try:
                 session = self._open(path, self._order.finished)
             except ModelUnavailable as error:
@@ -130,19 +119,25 @@ class Builder:
 
 
 def main() -> None:
+    # Heavy, and of no use to the process that only reads reports.
+    from asr_service.engines.ort.families import network  # noqa: PLC0415
+
+    obey(lambda order, _: network(Path(order.model)))
+
+
+def obey(subject: Callable[[Order, Path], Subject]) -> None:
+    """Builds what standard input orders, and reports it; `subject` is made of the order and of the folder."""
     _end_with_parent()
     say = _claim_stdout()
     # It loads the libraries that came as packages, which sessions do not find by themselves.
     look()
-    order = read_order(json.load(sys.stdin))
-    # Heavy, and of no use to the process that only reads reports.
-    from asr_service.engines.ort.families import network  # noqa: PLC0415
+    order, folder = read_order(json.load(sys.stdin)), Path(sys.argv[1])
 
     def tell(stage: str) -> None:
         say({"stage": stage})
 
     try:
-        report = Builder(network(Path(order.model)), order, Path(sys.argv[1]), tell).build()
+        report = Builder(subject(order, folder), order, folder, tell).build()
         say({"report": asdict(report)})
     except ModelUnavailable as error:
         say({"error": error.message})

@@ -10,7 +10,8 @@ from pathlib import Path
 from asr_service.engines.onnx_header import read_header
 from asr_service.engines.ort import refining
 from asr_service.engines.ort.devices import Gpu, Installation
-from asr_service.engines.ort.network import Network
+from asr_service.engines.ort.network import Network, Subject
+from asr_service.engines.ort.order import ENCODER
 from asr_service.engines.ort.profiles import Profile, defaults
 from asr_service.engines.ort.providers import Request, placement, precompiled, tensorrt_options
 from asr_service.engines.ort.record import Identity
@@ -24,7 +25,7 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True)
 class Recipe:
-    network: Network
+    network: Subject
     profile: Profile
     identity: Identity
     request: Request
@@ -47,6 +48,10 @@ class Recipe:
         """For the session that builds, or that loads the whole encoder with what was built."""
         return placement(replace(self.request, folder=folder))
 
+    def placement(self, folder: Path, graph: str) -> Placement:
+        """For the session of a file that a build left in `folder`."""
+        return self.building(folder) if graph == ENCODER else self.finished
+
     @property
     def finished(self) -> Placement:
         """For the session of a graph that holds nothing but the engine."""
@@ -60,23 +65,38 @@ def recipes(
     inputs = read_header(network.encoder).inputs
     for profile in settings.profiles or defaults(network.family):
         shapes = shape_ranges(inputs, network.layout, profile)
-        request = _request(settings, installation, gpu, shapes)
-        identity = Identity(
-            weights=fingerprint,
-            encoder=network.encoder.name,
-            profile=str(profile),
-            options=_deciding(request),
-            refining=rules_revision(Path(refining.__file__).parent),
-            gpu=gpu.name,
-            compute_capability=".".join(map(str, gpu.compute_capability)),
-            driver=gpu.driver,
-            onnxruntime=installation.onnxruntime,
-            tensorrt=installation.tensorrt,
-        )
-        yield Recipe(network, profile, identity, request)
+        request = tensorrt_request(settings, installation, gpu, shapes)
+        yield identified(network, profile, request, installation, gpu, fingerprint=fingerprint)
 
 
-def _request(settings: Settings, installation: Installation, gpu: Gpu, shapes: ShapeRanges) -> Request:
+def identified(
+    subject: Subject,
+    profile: Profile,
+    request: Request,
+    installation: Installation,
+    gpu: Gpu,
+    *,
+    fingerprint: str,
+) -> Recipe:
+    """With everything that decides what the engine becomes."""
+    identity = Identity(
+        weights=fingerprint,
+        encoder=subject.encoder.name,
+        profile=str(profile),
+        options=_deciding(request),
+        refining=rules_revision(Path(refining.__file__).parent),
+        gpu=gpu.name,
+        compute_capability=".".join(map(str, gpu.compute_capability)),
+        driver=gpu.driver,
+        onnxruntime=installation.onnxruntime,
+        tensorrt=installation.tensorrt,
+    )
+    return Recipe(subject, profile, identity, request)
+
+
+def tensorrt_request(
+    settings: Settings, installation: Installation, gpu: Gpu, shapes: ShapeRanges
+) -> Request:
     return Request(
         provider="tensorrt",
         onnxruntime=installation.version,

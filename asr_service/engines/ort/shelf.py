@@ -9,7 +9,8 @@
 Opening builds nothing, unless the settings ask for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from asr_service.engines.ort.choice import Choice, resolve
 from asr_service.engines.ort.devices import Installation
 from asr_service.engines.ort.gate import Figures, Reference, Tokens, judge
 from asr_service.engines.ort.network import Network
-from asr_service.engines.ort.order import ENCODER, REFERENCE
+from asr_service.engines.ort.order import REFERENCE
 from asr_service.engines.ort.profiles import Profile
 from asr_service.engines.ort.recipe import Recipe, build_command, recipes
 from asr_service.engines.ort.record import Record
@@ -116,17 +117,25 @@ class Shelf:
     def _load(self, recipe: Recipe, entry: Entry) -> LoadedEngine:
         if entry.record is None:
             raise ModelUnavailable(f"{entry.folder} has lost its record; run `duoscribe engines check`")
-        placement = recipe.building(entry.folder) if entry.record.graph == ENCODER else recipe.finished
-        before = _contents(entry.folder)
-        session = self.open_session(entry.folder / entry.record.graph, placement)
-        if _contents(entry.folder) != before:
-            # Its users would wait for minutes at every start, and nobody would know.
-            raise ModelUnavailable(
-                f"TensorRT built the engine in {entry.folder} again instead of loading it: run "
-                f"`{build_command(self.model, self.settings)}`, and report it if it happens again"
+        with loading(entry, build_command(self.model, self.settings)):
+            session = self.open_session(
+                entry.folder / entry.record.graph, recipe.placement(entry.folder, entry.record.graph)
             )
         return LoadedEngine(
             recipe.profile, session, entry.record, _reference(entry, entry.record), self.settings.allowed
+        )
+
+
+@contextmanager
+def loading(entry: Entry, command: str) -> Iterator[None]:
+    """Raises ModelUnavailable, which names `command` as what builds the engine, where loading it has built it again."""
+    before = _contents(entry.folder)
+    yield
+    if _contents(entry.folder) != before:
+        # Its users would wait for minutes at every start, and nobody would know.
+        raise ModelUnavailable(
+            f"TensorRT built the engine in {entry.folder} again instead of loading it: run `{command}`, and report it if "
+            "it happens again"
         )
 
 

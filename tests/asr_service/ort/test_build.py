@@ -12,10 +12,11 @@ import onnx
 import pytest
 
 from asr_service.engines.ort.build import build, in_own_process
-from asr_service.engines.ort.builder import Builder, gate_input
+from asr_service.engines.ort.builder import Builder
 from asr_service.engines.ort.cache import EngineCache
 from asr_service.engines.ort.finished import finished_graph
 from asr_service.engines.ort.gate import Reference
+from asr_service.engines.ort.network import gate_input
 from asr_service.engines.ort.order import ENCODER, GRAPH, REFERENCE, Order, Report, read_order
 from asr_service.engines.ort.profiles import parse
 from asr_service.engines.ort.recipe import Recipe, build_command, recipes, rules_revision

@@ -121,3 +121,24 @@ def weight_types(path: Path) -> set[int]:
     model = onnx.load(path)
     assert all(numpy_helper.to_array(weight).size for weight in model.graph.initializer)
     return {weight.data_type for weight in model.graph.initializer}
+
+
+def test_a_model_with_a_loop_stays_whole(tmp_path: Path) -> None:
+    """What only the loop's body takes is no waste."""
+    source, target = tmp_path / "loop.onnx", tmp_path / "refined.onnx"
+    text = """
+        <ir_version: 8, opset_import: ["" : 17]>
+        powers (float[N] x, int64 steps) => (float[N] y) {
+            scale = Sqrt(x)
+            go_on = Constant<value = bool {1}>()
+            y = Loop(steps, go_on, x) <body = step (int64 i, bool before, float[N] sum) => (bool after, float[N] more) {
+                after = Identity(before)
+                more = Mul(sum, scale)
+            }>
+        }
+    """
+    onnx.save(onnx.parser.parse_model(text), source)
+    assert refine(source, target, may_round=False) == []
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"x": np.array([4, 9], np.float32), "steps": np.array(2)})
+    assert found.tolist() == [16, 81]

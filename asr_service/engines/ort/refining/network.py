@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
 
 Values = npt.NDArray[np.generic]
 
@@ -127,6 +127,15 @@ class Network:
 
     def _named(self, kind: str) -> str:
         return f"refined/{kind}_{next(self._numbers)}"
+
+
+def is_nested(model: onnx.ModelProto) -> bool:
+    """Whether nodes have graphs of their own, as loops and branches do."""
+    return any(
+        item.type in {AttributeProto.GRAPH, AttributeProto.GRAPHS}
+        for node in model.graph.node
+        for item in node.attribute
+    )
 
 
 def attribute(node: NodeProto, name: str, otherwise: Any = None) -> Any:

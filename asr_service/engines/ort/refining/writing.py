@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
-from asr_service.engines.ort.refining.network import Network
+from asr_service.engines.ort.refining.network import Network, is_nested
 from asr_service.engines.ort.refining.rules import RULES
 
 _ONNX = ""
@@ -24,9 +24,14 @@ def refine(source: Path, target: Path, *, may_round: bool, most_bytes: int = MOS
     """Writes the encoder at `source` to `target`, and gives the names of the rules that applied, one a node.
 
     Beyond `most_bytes` the weights are kept in 16 bits where `may_round` allows it, since the engine will compute in 16
-    bits anyhow; otherwise they lie beside the file. Raises what onnx and onnxruntime raise for a broken model.
+    bits anyhow; otherwise they lie beside the file. A model with loops or branches is only folded. Raises what onnx and onnxruntime raise for a broken model.
     """
-    network = Network(_folded(source))
+    model = _folded(source)
+    if is_nested(model):
+        # Rules see one graph only, and what its inner ones take from it would seem unused.
+        _write(model, target, most_bytes)
+        return []
+    network = Network(model)
     applied = _apply(network)
     network.prune()
     if may_round and _size(network.weights) > most_bytes:
@@ -49,7 +54,8 @@ def _folded(source: Path) -> onnx.ModelProto:
         )
         onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
         model = onnx.load(path)
-    for domain in [item for item in model.opset_import if item.domain != _ONNX]:
+    used = {node.domain for node in model.graph.node} | {_ONNX}
+    for domain in [item for item in model.opset_import if item.domain not in used]:
         model.opset_import.remove(domain)
     return model
 
