@@ -19,6 +19,11 @@ _COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "serve": ("gateway.commands.serve", "serve", "Run one service, or all three."),
     "models": ("serving.models.commands", "models", "List, pull and find the models."),
     "engines": ("gateway.commands.engines", "engines", "Build, list, check and remove TensorRT engines."),
+    "triton": (
+        "gateway.commands.triton",
+        "triton",
+        "Write recognition models as repositories of NVIDIA's Triton.",
+    ),
     "tokens": ("gateway.commands.tokens", "tokens", "Make tokens for a gateway's callers."),
     "describe": ("gateway.commands.describe", "describe", "Say what a running gateway has behind it."),
 }

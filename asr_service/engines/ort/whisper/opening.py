@@ -1,4 +1,4 @@
-"""Opens graphs that were written in memory, however large their weights are."""
+"""Opens and saves graphs that were written in memory, however large their weights are."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,14 @@ def open_graph(model: onnx.ModelProto, placement: Placement, *, largest: int = L
         return Session(model.SerializeToString(), placement)
     with TemporaryDirectory() as folder:
         path = Path(folder, "graph.onnx")
-        onnx.save(model, path, save_as_external_data=True, location="weights")
+        save_graph(model, path, largest=largest)
         return Session(path, placement)
+
+
+def save_graph(model: onnx.ModelProto, path: Path, *, largest: int = LARGEST_MESSAGE) -> None:
+    """Weights of more than `largest` bytes lie beside it, in a file of its name with `.data` behind."""
+    apart = _weight(model.graph) > largest
+    onnx.save(model, path, save_as_external_data=apart, location=f"{path.name}.data" if apart else None)
 
 
 def _weight(graph: onnx.GraphProto) -> int:

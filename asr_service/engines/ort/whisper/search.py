@@ -17,10 +17,12 @@ from asr_service.engines.ort.whisper.warping import first_frames
 
 FRAME_SECONDS = 0.02
 """How far the encoder's frames lie apart, in which times are told."""
-# Mel frames for each of them, and a second.
-_SUBSAMPLING, _MEL_FRAMES_A_SECOND = 2, 100.0
-# What sherpa-onnx believes a second to hold at most.
-_TOKENS_A_SECOND = 6
+MEL_FRAMES_A_SECOND = 100
+TOKENS_A_SECOND = 6
+"""What sherpa-onnx believes a second to hold at most."""
+
+# Mel frames for each of the encoder's.
+_SUBSAMPLING = 2
 
 _Inputs = Mapping[str, Array | OrtValue]
 
@@ -35,7 +37,7 @@ class WhisperSearch:
         self.measures_time = read.heads > 0
         self.rows_are_independent = read.rows_are_independent
         self._cross = read.cross
-        self._longest = int(metadata["n_text_ctx"]) // 2
+        self._longest = most_tokens(metadata)
         self._no_bias = np.zeros(int(metadata["n_vocab"]), np.float32)
         self._session = open_graph(search_graph(read, self.special.end), placement)
 
@@ -53,7 +55,7 @@ class WhisperSearch:
         audible = np.clip(frames // _SUBSAMPLING, 1, encoded[0].shape()[2])
         audio = self._audio(encoded, audible)
         prompts = self.special.prompts(self._chosen(audio, languages, options))
-        limits = (frames / _MEL_FRAMES_A_SECOND * _TOKENS_A_SECOND).astype(np.int64)
+        limits = frames * TOKENS_A_SECOND // MEL_FRAMES_A_SECOND
         found = self._run(audio, prompts, np.minimum(limits, self._longest), options=options)
         tokens, counts = found["tokens"].T, found["counts"]
         first = (
@@ -102,3 +104,8 @@ class WhisperSearch:
         given = {"prompt": prompts, "limits": limits, "bias": self._no_bias if bias is None else bias}
         found = self._session.run({**audio, **given}, options=options)
         return {name: value.numpy() for name, value in found.items()}
+
+
+def most_tokens(metadata: Mapping[str, str]) -> int:
+    """Of an utterance, however long it is."""
+    return int(metadata["n_text_ctx"]) // 2
