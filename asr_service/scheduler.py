@@ -109,11 +109,13 @@ class Scheduler:
         self._check_room()
         stream = Stream(self, asyncio.Semaphore(self._limits.backlog), recordings)
         self._streams.add(stream)
+        is_whole = False
         try:
             yield stream
+            is_whole = stream.is_complete and not stream.jobs
         finally:
             self._streams.discard(stream)
-            if stream.jobs or not stream.is_complete:
+            if not is_whole:
                 self._metrics.given_up()
             _cancel(stream)
             self.wake()

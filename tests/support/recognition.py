@@ -173,13 +173,16 @@ async def asr_door(
     engine: Engine | None = None,
     config: AsrConfig | None = None,
     load: Callable[[], LoadedModels] | None = None,
+    *,
+    wait: bool = True,
 ) -> AsyncIterator[AsrDoor]:
     config = config or asr_config()
     models = loaded(engine or FakeEngine())
     registry = CollectorRegistry()
     service = RecognitionService(config, load or (lambda: models), registry, SharedDecoder())
     async with running(service, config, registry, line=service.line) as server:
-        await server.wait_serving()
+        if wait:
+            await server.wait_serving()
         async with grpc.aio.insecure_channel(server.address) as channel:
             yield AsrDoor(server, channel, asr_pb2_grpc.SpeechRecognitionStub(channel), registry)
 
