@@ -10,6 +10,8 @@ from workbench.words import word_error_rate
 
 AGREEMENT_OF_RANDOM_WEIGHTS = 0.5
 """Nobody trained them, so many decisions are near ties, which the rounding of half precision turns."""
+_POINTS = 1.0
+"""Of WER, by which outputs may be worse than the expected ones."""
 
 
 class Search(Protocol):
@@ -25,8 +27,10 @@ class TokenJudge:
     """Makes the search, or gives the one that was made; first called when outputs are judged."""
     least_agreement: float
     """Share of tokens that have to be those of the expected outputs."""
+    texts: Callable[[Arrays], Sequence[str]] | None = None
+    """What is said in each row of inputs, empty where nobody knows: for weights that were trained."""
 
-    def __call__(self, inputs: Arrays, expected: Arrays, outputs: Arrays) -> list[Verdict]:  # noqa: ARG002 - as judges are called
+    def __call__(self, inputs: Arrays, expected: Arrays, outputs: Arrays) -> list[Verdict]:
         search = self.search()
         wanted, got = search.tokens(expected), search.tokens(outputs)
         wanted_texts, got_texts = ([search.text(row) for row in rows] for rows in (wanted, got))
@@ -35,4 +39,18 @@ class TokenJudge:
             Verdict("expected tokens", sum(map(len, wanted)), 1, at_least=True),
             Verdict("token agreement", token_agreement(wanted, got), self.least_agreement, at_least=True),
             Verdict("WER against expected words, %", word_error_rate(wanted_texts, got_texts)),
+            *_against_texts(self.texts(inputs) if self.texts else (), wanted_texts, got_texts),
         ]
+
+
+def _against_texts(texts: Sequence[str], expected: Sequence[str], got: Sequence[str]) -> list[Verdict]:
+    """Of the rows whose words are known; none where there is no such row."""
+    known = [row for row in zip(texts, expected, got, strict=False) if row[0]]
+    if not known:
+        return []
+    right, wanted, heard = zip(*known, strict=True)
+    reference = word_error_rate(right, wanted)
+    return [
+        Verdict("expected WER against the texts, %", reference),
+        Verdict("WER against the texts, %", word_error_rate(right, heard), reference + _POINTS),
+    ]
