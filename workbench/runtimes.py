@@ -11,7 +11,7 @@ PyTorch's is in workbench/torch_runtime.py, so that whoever needs none imports n
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
@@ -66,6 +66,11 @@ def parse_kind(text: str) -> Kind:
             return Kind(backend, wanted)
     known = ", ".join(f"{backend}-{each}" for backend, all_ in PRECISIONS.items() for each in all_)
     raise ValueError(f"{text!r} is no runtime: there are {known}")
+
+
+def engine_precision(kind: Kind) -> EnginePrecision:
+    """As TensorRT's engines have it."""
+    return "fp32" if kind.precision == "tf32" else kind.precision
 
 
 class Runtime(Protocol):
@@ -146,25 +151,8 @@ def on_cuda(
 def on_tensorrt(
     graph: Path, placed: Placement, precision: EnginePrecision, *, trace: Path | None = None
 ) -> OrtRuntime:
-    """`placed` as `tensorrt_request` has it, or of a finished engine's graph. Raises ModelUnavailable."""
+    """`placed` is of the folder that holds the engine, or of a finished engine's graph. Raises ModelUnavailable."""
     return OrtRuntime(Kind("tensorrt", precision), graph, placed, trace=trace)
-
-
-def tensorrt_request(
-    recipe: Recipe, installation: Installation, precision: EnginePrecision, *, device_id: int = 0
-) -> Request:
-    """What a recipe's engine is built with; give it a folder, where the engine is to be or is."""
-    request = Request(
-        provider="tensorrt",
-        onnxruntime=installation.version,
-        device_id=device_id,
-        precision=precision,
-        shapes=shape_ranges(recipe),
-    )
-    if not installation.gpus:
-        return request
-    # As the service does: large batches want gigabytes at once, and without them kernels are left out.
-    return replace(request, workspace=installation.gpus[device_id].total // 2)
 
 
 def shape_ranges(recipe: Recipe) -> ShapeRanges:

@@ -21,12 +21,17 @@ _HOST_HAS_NONE = "can't allocate memory"
 class TorchRuntime:
     """A network of PyTorch's. Two of different precision do not run at the same time: TF32 is a setting of the process."""
 
-    def __init__(self, recipe: Recipe, precision: Precision, device: str | None = None) -> None:
-        """`device` is a CUDA device where there is one, if nothing is said. Raises OutOfMemory."""
+    def __init__(
+        self, recipe: Recipe, precision: Precision, device: str | None = None, *, threads: int | None = None
+    ) -> None:
+        """On a CUDA device where there is one, unless `device` says where, and on all cores, unless `threads` says how many.
+
+        Raises OutOfMemory.
+        """
         self.kind = Kind("pytorch", precision)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._inputs, self._outputs = list(recipe.inputs), list(recipe.outputs)
-        torch.set_num_threads(cores())
+        torch.set_num_threads(threads or cores())
         with _saying_out_of_memory():
             self.network = recipe.module().eval().to(self.device, _TYPES.get(precision, torch.float32))
         self._type = floating_type(self.network)

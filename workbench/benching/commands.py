@@ -1,0 +1,175 @@
+"""`duoscribe engines bench` and `report`."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from asr_service.engines.ort.devices import look
+from serving.cores import cores
+from serving.errors import ModelUnavailable
+from workbench.benching import plots, table
+from workbench.benching.errand import Errand, in_own_process
+from workbench.benching.opening import available
+from workbench.benching.row import read
+from workbench.benching.series import Comparison, compare
+from workbench.benching.timing import Budget
+from workbench.commands import failing_in_one_line, recipe_argument, size_option, tell
+from workbench.loading import load
+from workbench.recipe import Size
+from workbench.runtimes import Kind, parse_kind
+
+# What an engine has to be faster than, as published figures have it.
+_BASES = ("pytorch-fp16", "pytorch-fp32")
+
+
+def _listed(read_one: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
+    """Values between commas."""
+
+    def callback(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[object, ...]:
+        try:
+            return tuple(read_one(part) for part in text.split(",") if part.strip())
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+@click.command()
+@recipe_argument
+@size_option
+@click.option(
+    "--runtime",
+    "kinds",
+    default="",
+    metavar="RUNTIME,…",
+    callback=_listed(parse_kind),
+    help="pytorch-fp16, -fp32, -tf32 or -bf16; cpu; cuda (products rounded to TF32) or cuda-fp32; tensorrt-fp16, -fp32 or -bf16."
+    "  [default: whichever this machine has]",
+)
+@click.option("--rows", default="", metavar="N,…", callback=_listed(int), help="In place of the recipe's.")
+@click.option(
+    "--lengths", default="", metavar="N,…", callback=_listed(float), help="In place of the recipe's."
+)
+@click.option(
+    "--csv",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="bench.csv",
+    show_default=True,
+    help="Where rows are added as they are measured. What it holds already is not measured again.",
+)
+@click.option(
+    "--layers",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write a profile of the usual batch to this folder, layer by layer, as JSON.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    default=3.0,
+    show_default=True,
+    help="For each batch, a quarter of it to warm up.",
+)
+@click.option(
+    "--limit",
+    type=click.FloatRange(0),
+    default=float("inf"),
+    help="Seconds after which no batch is begun; the same command goes on later.",
+)
+@click.option(
+    "--device-id", type=click.IntRange(0), default=0, show_default=True, help="Which GPU to run on."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=cores,
+    help="On CPUs.  [default: as many as there are cores]",
+)
+def bench(
+    text: str,
+    size: Size,
+    *,
+    kinds: tuple[Kind, ...],
+    rows: tuple[int, ...],
+    lengths: tuple[float, ...],
+    csv: Path,
+    layers: Path | None,
+    seconds: float,
+    limit: float,
+    device_id: int,
+    threads: int,
+) -> None:
+    """Time RECIPE's batches on each runtime: every number of rows by every length.
+
+    Inputs lie on the device, and a run ends when its outputs are computed there. A batch that memory does not suffice
+    for becomes a row that says so. Each runtime has a process of its own; nothing else should use the machine.
+    """
+    until = time.monotonic() + limit
+    with failing_in_one_line():
+        load(text, size)
+    errands = [
+        Errand(text, size, kind, csv, Budget(seconds), until, rows, lengths, device_id, threads, layers)
+        for kind in kinds or available(look())
+    ]
+    # All of them run, also after one that cannot.
+    succeeded = [_succeeds(errand) for errand in errands]
+    click.get_current_context().exit(0 if all(succeeded) else 1)
+
+
+def _succeeds(errand: Errand) -> bool:
+    try:
+        if not in_own_process(errand):
+            tell(f"{errand.kind}: out of time; the same command goes on with what is left")
+    except ModelUnavailable as error:
+        tell(f"{errand.kind}: {error.message}")
+        return False
+    return True
+
+
+@click.command()
+@click.argument(
+    "files", nargs=-1, required=True, metavar="CSV...", type=click.Path(dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--plots",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write plots to this folder, as SVG: throughput over rows and latency over length.",
+)
+@click.option(
+    "--base",
+    default="",
+    metavar="RUNTIME",
+    help="What the others are compared with.  [default: pytorch-fp16, or pytorch-fp32, or the first]",
+)
+@click.option("--percentiles", is_flag=True, help="Also a table of all times.")
+def report(files: Sequence[Path], folder: Path | None, base: str, *, percentiles: bool) -> None:
+    """Print what `bench` wrote as Markdown: each recipe's runtimes side by side.
+
+    The files may come from several environments and machines; where two have the same batch of the same runtime, the
+    later file's holds.
+    """
+    with failing_in_one_line():
+        comparisons = compare(row for path in files for row in read(path))
+    for comparison in comparisons:
+        click.echo(_section(comparison, (base,) if base else _BASES, percentiles=percentiles))
+        if folder is not None:
+            _draw(comparison, folder)
+
+
+def _section(comparison: Comparison, bases: Sequence[str], *, percentiles: bool) -> str:
+    parts = [
+        f"### {comparison.title}",
+        table.circumstances(comparison),
+        table.summary(comparison, comparison.base(bases)),
+        *([table.percentiles(comparison)] if percentiles else []),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _draw(comparison: Comparison, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = comparison.title.replace(", ", "-")
+    plots.throughput(comparison, folder / f"{name}-throughput.svg")
+    plots.latency(comparison, folder / f"{name}-latency.svg")

@@ -1,0 +1,104 @@
+"""What PyTorch's profiler tells: of its own networks each module, and of any runtime the kernels that a GPU ran.
+
+Kernels come from NVIDIA's tracing interface (CUPTI), which sees those of the whole process, ONNX Runtime's and TensorRT's
+too.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.profiler_util import FunctionEventAvg
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from workbench.benching.layers import Layer
+from workbench.runtimes import Runtime, Tensors
+from workbench.torch_runtime import TorchRuntime
+
+# Before the names of modules, which might else be those of operators.
+_MODULE = "module:"
+
+
+def modules(runtime: TorchRuntime, inputs: Tensors, runs: int) -> list[Layer]:
+    """Time of each module's own: on the GPU, or on CPUs where there is none."""
+    on_gpu = runtime.device.type == "cuda"
+    with _named(runtime.network):
+        events = _profiled(runtime, inputs, runs)
+    taken = {
+        str(event.key).removeprefix(_MODULE): (event.count, _microseconds(event, on_gpu=on_gpu))
+        for event in events
+        if str(event.key).startswith(_MODULE) and event.device_type.name == "CPU"
+    }
+    return [
+        Layer(
+            name or "(the network)",
+            type(module).__name__,
+            runtime.device.type,
+            taken[name][0] / runs,
+            max(0.0, taken[name][1] - sum(taken[child][1] for child in _children(name, taken))) / runs,
+        )
+        for name, module in runtime.network.named_modules()
+        if name in taken
+    ]
+
+
+def kernels(runtime: Runtime, inputs: Tensors, runs: int) -> list[Layer]:
+    """What ran on the GPU, by kernel; nothing where PyTorch has no CUDA."""
+    if not torch.cuda.is_available():
+        return []
+    return [
+        Layer(str(event.key), "", "cuda", event.count / runs, event.self_device_time_total / runs)
+        for event in _profiled(runtime, inputs, runs)
+        if event.device_type.name == "CUDA" and not event.is_user_annotation
+    ]
+
+
+def _profiled(runtime: Runtime, inputs: Tensors, runs: int) -> list[FunctionEventAvg]:
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    # The first run under a profiler sets it up.
+    runtime.run(inputs)
+    runtime.synchronise()
+    with profile(activities=activities) as profiler:
+        for _ in range(runs):
+            runtime.run(inputs)
+            runtime.synchronise()
+    return list(profiler.key_averages())
+
+
+def _microseconds(event: FunctionEventAvg, *, on_gpu: bool) -> float:
+    return float(event.device_time_total if on_gpu else event.cpu_time_total)
+
+
+def _children(name: str, taken: dict[str, Any]) -> Iterator[str]:
+    """Nearest modules below this one that ran: containers without a call of their own have no time."""
+    begins = f"{name}." if name else ""
+    below = [other for other in taken if other != name and other.startswith(begins)]
+    return (
+        other
+        for other in below
+        if not any(other.startswith(f"{between}.") for between in below if between != other)
+    )
+
+
+@contextmanager
+def _named(network: nn.Module) -> Iterator[None]:
+    """Inside, every module's call is a range of the profiler, by the module's name."""
+    with ExitStack() as stack:
+        for name, module in network.named_modules():
+            _name(module, name, stack)
+        yield
+
+
+def _name(module: nn.Module, name: str, stack: ExitStack) -> None:
+    ranges = ExitStack()
+
+    def begin(*_: object) -> None:
+        ranges.enter_context(record_function(f"{_MODULE}{name}"))
+
+    def end(*_: object) -> None:
+        ranges.close()
+
+    stack.callback(module.register_forward_pre_hook(begin).remove)
+    stack.callback(module.register_forward_hook(end).remove)
