@@ -10,16 +10,32 @@ from gateway.merge import SECOND, MergeOptions
 from gateway.retries import RetryPolicy
 from serving.certificates import CertificateFiles
 from serving.config import option
+from serving.doors import DoorConfig
 
 ENV_PREFIX = "DUOSCRIBE_GATEWAY_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewayConfig(AccessConfig):
+class GatewayConfig(AccessConfig, DoorConfig):
     """Raises ValueError for backend addresses that gRPC cannot balance over, and TLS settings that need each other."""
 
     address: str = option(
         "127.0.0.1:50050", "Where to listen: HOST:PORT (port 0 picks a free one) or unix:PATH."
+    )
+    http_address: str | None = option(
+        None,
+        "Where to answer OpenAI's clients over HTTP (POST /v1/audio/transcriptions): HOST:PORT (port 0 picks a free one); "
+        "nowhere by default. With TLS where --address has it.",
+    )
+    http_models: tuple[str, ...] = option(
+        (
+            "whisper-1",
+            "gpt-transcribe",
+            "gpt-4o-transcribe",
+            "gpt-4o-mini-transcribe",
+            "gpt-4o-transcribe-diarize",
+        ),
+        "Names by which callers over HTTP may ask for the one model that there is; others are refused.",
     )
     asr: tuple[str, ...] = option(
         ("127.0.0.1:50051",),

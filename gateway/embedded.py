@@ -1,27 +1,15 @@
 """The three services on this machine, for one command: over sockets that nobody else can reach."""
 
 import os
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.config import ENV_PREFIX
+from gateway.private_directory import private_directory
 from gateway.supervisor import Launch, Services, Sink, running_services
 from serving.models.roles import ROLES
 from serving.models.store import ModelStore
-
-# Paths of sockets are short: 107 bytes on Linux, 103 elsewhere, with some left for the socket's own name.
-_MAX_DIRECTORY_BYTES = 80
-
-
-@contextmanager
-def private_directory() -> Iterator[Path]:
-    """A folder that only this user can enter, removed in the end."""
-    base = tempfile.gettempdir()
-    roomy = len(os.fsencode(base)) <= _MAX_DIRECTORY_BYTES
-    with tempfile.TemporaryDirectory(prefix="duoscribe-", dir=base if roomy else "/tmp") as directory:  # noqa: S108
-        yield Path(directory)
 
 
 @asynccontextmanager

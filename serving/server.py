@@ -7,7 +7,7 @@ where it is and can watch it get ready.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from serving.call_metrics import CallMetrics
 from serving.certificates import UnusableCertificate
 from serving.config import ServerConfig
 from serving.errors import DuoscribeError
-from serving.fronts import Front, opened
+from serving.fronts import Front
 from serving.health import Health
 from serving.interceptors import ErrorInterceptor
 from serving.listening import Addresses, channel_options, listen, plain_endpoint
@@ -185,7 +185,7 @@ async def running(
         reflected = (*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(reflected, server)
         address = listen(server, config.address, credentials)
-        async with opened(front, server) as http_address:
+        async with front.open(server) if front else nullcontext() as http_address:
             addresses = Addresses(address, health_address, metrics_address, admin_address, http_address)
             await server.start()
             running_server = RunningServer(addresses, service, server, calls, config.drain_seconds)

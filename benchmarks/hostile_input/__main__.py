@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.hostile_input.sending import Outcomes, gateway_at, recognition_at, send_all
 from benchmarks.hostile_input.watching import DecoderDeaths, Memory
-from gateway.embedded import private_directory
+from gateway.private_directory import private_directory
 from gateway.supervisor import Launch, ServiceDied, running_services
 
 _FLAGS = ("--max-streams=64", "--log-format=json")

@@ -8,9 +8,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from gateway.access.vouching import Voucher
 from gateway.access.wiring import access_interceptor
 from gateway.client import Transcript, TranscriptionClient, configuration
 from gateway.config import GatewayConfig
+from gateway.http.front import HttpFront
 from gateway.servicer import TranscriptionService
 from serving.server import RunningServer, running
 from speech.audio.v1 import audio_pb2
@@ -77,12 +79,13 @@ async def deployed(
             "address": "127.0.0.1:0",
         }
         config = GatewayConfig(**(settings | changes))
-        registry = CollectorRegistry()
-        access = access_interceptor(config, registry)
+        registry, voucher = CollectorRegistry(), Voucher()
+        access = access_interceptor(config, registry, voucher)
         # One of its own only where it matters to which directory it writes.
         decoder = None if "spool_directory" in changes else SharedDecoder()
         service = TranscriptionService(config, registry, decoder)
-        server = await stack.enter_async_context(running(service, config, registry, [access]))
+        front = HttpFront(config, config.http_address, voucher, registry) if config.http_address else None
+        server = await stack.enter_async_context(running(service, config, registry, [access], front=front))
         await server.wait_serving()
         client = await stack.enter_async_context(TranscriptionClient(server.address))
         yield Deployment(client, server.address, spool_directory, replicas, registry, server)
