@@ -6,6 +6,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from gateway.config import GatewayConfig
+from gateway.riva import riva_service
 from gateway.transcriber import Context, Transcriber
 from gateway.transcript import Transcript
 from gateway.unread import while_taken
@@ -16,22 +17,28 @@ from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
 
 class TranscriptionService(gateway_pb2_grpc.TranscriptionServicer):
-    """Serves speech.gateway.v1 with the backends that the configuration names.
+    """Serves speech.gateway.v1 with the backends that the configuration names, and beside it Riva's, where its messages are.
 
     It is healthy as long as it runs: whether backends are is their own health's business, and DescribeTranscription's.
     Its metrics go to `registry`.
     """
-
-    names = (gateway_pb2.DESCRIPTOR.services_by_name["Transcription"].full_name,)
 
     def __init__(
         self, config: GatewayConfig, registry: CollectorRegistry, decoder: Decoder | None = None
     ) -> None:
         self._config = config
         self._transcriber = Transcriber(config, registry, decoder)
+        self._riva = riva_service(self._transcriber, config)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        own = gateway_pb2.DESCRIPTOR.services_by_name["Transcription"].full_name
+        return (own, self._riva.name) if self._riva else (own,)
 
     def register(self, server: grpc.aio.Server) -> None:
         gateway_pb2_grpc.add_TranscriptionServicer_to_server(self, server)
+        if self._riva:
+            self._riva.register(server)
 
     async def start(self) -> None:
         await self._transcriber.start()

@@ -21,10 +21,11 @@ class DoorConfig(ServerConfig):
     )
 
 
-def check_recording_message(message: Message, config: DoorConfig) -> None:
-    """Raises InvalidRequest for a message above the limit."""
+def check_recording_message(message: Message, config: DoorConfig, *, field: str | None = None) -> None:
+    """Raises InvalidRequest, which names the `field` that holds the recording, for a message above the limit."""
     if (size := message.ByteSize()) > config.max_recording_message_bytes:
         raise InvalidRequest(
             f"the recording's message holds {size:,} bytes and the limit is {config.max_recording_message_bytes:,}; "
-            "send shorter recordings, or this one as a stream"
+            "send shorter recordings, or this one as a stream",
+            field=field,
         )

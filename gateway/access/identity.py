@@ -75,8 +75,11 @@ class Identities:
 
 
 def _bearer_token(context: Context) -> str | None:
-    """What the metadata says; None where it says nothing. Raises Unauthenticated."""
-    given = list(_metadata(context, "authorization"))
+    """What the metadata says, once or over and over (Riva's client says it twice under TLS); None where it says nothing.
+
+    Raises Unauthenticated.
+    """
+    given = list(dict.fromkeys(_metadata(context, "authorization")))
     if not given:
         return None
     scheme, _, token = given[0].partition(" ")
