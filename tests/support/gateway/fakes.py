@@ -117,7 +117,8 @@ class FakeRecognition(FakeBackend, asr_pb2_grpc.SpeechRecognitionServicer):
         await self.serve(request_iterator, context)
 
     async def DescribeRecognition(self, request: Any, context: Any) -> asr_pb2.DescribeRecognitionResponse:
-        return asr_pb2.DescribeRecognitionResponse(family="fake")
+        models = [audio_pb2.ModelInfo(role="recognition", name="fake-asr")]
+        return asr_pb2.DescribeRecognitionResponse(family="fake", models=models, languages=["en"])
 
 
 class FakeDiarization(FakeBackend, diarization_pb2_grpc.SpeakerDiarizationServicer):
