@@ -35,6 +35,18 @@ def size_option(command: Command) -> Command:
     )(command)
 
 
+def listed(read_one: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
+    """Values between commas."""
+
+    def callback(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[object, ...]:
+        try:
+            return tuple(read_one(part) for part in text.split(",") if part.strip())
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
 @contextmanager
 def failing_in_one_line() -> Iterator[None]:
     """What an operator can act on ends a command with exit code 1 and its words."""

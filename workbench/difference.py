@@ -6,10 +6,6 @@ import numpy as np
 
 from asr_service.engines.ort.gate import relative_error, token_agreement
 from workbench.recipe import Array, Arrays
-from workbench.runtimes import Runtime, answer
-
-# Characters of an error's message that are repeated.
-_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -31,16 +27,6 @@ class Difference:
         if self.token_agreement is not None:
             return f"{self.token_agreement:.2%} agree"
         return f"relative error {self.relative_error:.2g}, mean squared error {self.mean_squared_error:.2g}"
-
-
-def computed(expected: Arrays, runtime: Runtime, inputs: Arrays) -> tuple[Arrays, dict[str, Difference]]:
-    """What a runtime makes of a batch, and how far it is from what was expected; nothing where it cannot run it."""
-    try:
-        got = answer(runtime, inputs)
-    except Exception as error:  # noqa: BLE001 - of whatever type a runtime has: a graph may not fit a shape
-        words = " ".join(str(error).split())[:_SHOWN]
-        return {}, {name: Difference(problem=f"cannot be computed: {words}") for name in expected}
-    return got, differences(expected, got)
 
 
 def differences(expected: Arrays, got: Arrays) -> dict[str, Difference]:

@@ -9,8 +9,8 @@ import onnx
 
 from serving.errors import ModelUnavailable
 from workbench import cases
-from workbench.difference import Difference, computed
-from workbench.recipe import Recipe
+from workbench.difference import Difference, differences
+from workbench.recipe import Arrays, Case, Recipe
 from workbench.runtimes import Runtime, answer, on_cpu
 
 GRAPH = "model.onnx"
@@ -18,6 +18,8 @@ MOST_SQUARED_ERROR = 1e-7
 """Mean over an output's numbers, in single precision."""
 LEAST_AGREEMENT = 0.999
 """Of whole numbers: where two tokens are equally likely, rounding decides."""
+# Characters of an error's message that are repeated.
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,18 @@ def _checks(recipe: Recipe, exported: Runtime) -> Iterator[Check]:
     network = TorchRuntime(recipe, "fp32", "cpu")
     for seed, case in enumerate(cases.small(recipe.profile), start=1):
         inputs = recipe.sample(case, seed)
-        _, found = computed(answer(network, inputs), exported, inputs)
-        for output, difference in found.items():
+        expected, got = (attempt(runtime, case, inputs) for runtime in (network, exported))
+        for output, difference in differences(expected, got).items():
             yield Check(cases.notation(case), output, difference)
+
+
+def attempt(runtime: Runtime, case: Case, inputs: Arrays) -> Arrays:
+    """What a runtime makes of a batch. Raises ModelUnavailable where it cannot: a trace may fit no other shape."""
+    try:
+        return answer(runtime, inputs)
+    except Exception as error:
+        words = " ".join(str(error).split())[:_SHOWN]
+        raise ModelUnavailable(f"{runtime.kind} cannot compute {cases.notation(case)}: {words}") from error
 
 
 def _report(recipe: Recipe, path: Path, checks: tuple[Check, ...]) -> Report:

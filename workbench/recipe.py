@@ -65,6 +65,12 @@ class Verdict:
             return True
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
+    def __str__(self) -> str:
+        told = f"{self.name} {self.value:.4g}"
+        if self.bound is None:
+            return told
+        return f"{told}, at {'least' if self.at_least else 'most'} {self.bound:.4g}"
+
 
 Judge: TypeAlias = Callable[[Arrays, Arrays, Arrays], Sequence[Verdict]]
 """Inputs, expected outputs, outputs → verdicts that errors of single numbers do not show."""

@@ -10,7 +10,10 @@ _BENCH = "workbench.benching.commands"
 _PLACES = {
     "recipes": Place(_WORKBENCH, "recipes", "List the models that the workbench knows."),
     "export": Place(_WORKBENCH, "export", "Write a recipe's ONNX file, and check it against PyTorch."),
-    "build": Place(_CACHED, "build", "Build a model's TensorRT engines on this machine's GPU."),
+    "build": Place(_CACHED, "build", "Build a model's or a recipe's TensorRT engines on this machine's GPU."),
+    "compare": Place(
+        "workbench.compare", "compare", "Compare a recipe's outputs with PyTorch's and the CPU's."
+    ),
     "bench": Place(_BENCH, "bench", "Time a recipe's batches on every runtime."),
     "report": Place(_BENCH, "report", "Show what bench wrote: tables in Markdown, plots in SVG."),
     "list": Place(_CACHED, "list_engines", "List engines: of what, for which batches, built on what."),

@@ -34,13 +34,18 @@ def told(_: str) -> None: ...
 
 
 class Forgetful(torch.nn.Module):
-    """What a trace makes of it depends on the example: a loop over the frames that it has."""
+    """A trace keeps one branch, that of the example."""
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
-        total = torch.zeros_like(x[:, :, :3])
-        for frame in range(x.shape[1]):
-            total = total + x[:, frame : frame + 1, :3]
-        return total, total.argmax(dim=2), torch.div(lengths, 2, rounding_mode="floor")
+        out = x[:, :, :3] * (2 if x.shape[1] > 30 else 1)
+        return out, out.argmax(dim=2), torch.div(lengths, 2, rounding_mode="floor")
+
+
+class Fitted(Forgetful):
+    """A trace keeps the example's length."""
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> Sequence[torch.Tensor]:
+        return super().forward(x + torch.zeros(1, int(x.shape[1]), 1), lengths)
 
 
 def test_the_file_has_the_recipes_names_and_axes(toy: Recipe, tmp_path: Path) -> None:
@@ -68,8 +73,13 @@ def test_a_file_that_computes_something_else_for_another_length_is_refused(
 ) -> None:
     with pytest.raises(ModelUnavailable) as raised:
         export(replace(toy, network=Forgetful), tmp_path)
-    assert "the ONNX file of toy does not compute what PyTorch does: 1x8 out" in raised.value.message
+    assert "the ONNX file of toy does not compute what PyTorch does: 1x40 out" in raised.value.message
     assert "2x20 out" not in raised.value.message
+
+
+def test_a_file_that_fits_one_length_only_is_refused(toy: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="cpu-fp32 cannot compute 1x8"):
+        export(replace(toy, network=Fitted), tmp_path)
 
 
 def nudged(by: float) -> Callable[[Path], None]:

@@ -1,7 +1,7 @@
 """`duoscribe engines bench` and `report`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,25 +15,13 @@ from workbench.benching.opening import available
 from workbench.benching.row import read
 from workbench.benching.series import Comparison, compare
 from workbench.benching.timing import Budget
-from workbench.commands import failing_in_one_line, recipe_argument, size_option, tell
+from workbench.commands import failing_in_one_line, listed, recipe_argument, size_option, tell
 from workbench.loading import load
 from workbench.recipe import Size
 from workbench.runtimes import Kind, parse_kind
 
 # What an engine has to be faster than, as published figures have it.
 _BASES = ("pytorch-fp16", "pytorch-fp32")
-
-
-def _listed(read_one: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
-    """Values between commas."""
-
-    def callback(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[object, ...]:
-        try:
-            return tuple(read_one(part) for part in text.split(",") if part.strip())
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return callback
 
 
 @click.command()
@@ -44,13 +32,13 @@ def _listed(read_one: Callable[[str], object]) -> Callable[..., tuple[object, ..
     "kinds",
     default="",
     metavar="RUNTIME,…",
-    callback=_listed(parse_kind),
+    callback=listed(parse_kind),
     help="pytorch-fp16, -fp32, -tf32 or -bf16; cpu; cuda (products rounded to TF32) or cuda-fp32; tensorrt-fp16, -fp32 or -bf16."
     "  [default: whichever this machine has]",
 )
-@click.option("--rows", default="", metavar="N,…", callback=_listed(int), help="In place of the recipe's.")
+@click.option("--rows", default="", metavar="N,…", callback=listed(int), help="In place of the recipe's.")
 @click.option(
-    "--lengths", default="", metavar="N,…", callback=_listed(float), help="In place of the recipe's."
+    "--lengths", default="", metavar="N,…", callback=listed(float), help="In place of the recipe's."
 )
 @click.option(
     "--csv",
