@@ -107,6 +107,22 @@ def test_a_pad_that_is_not_of_zeros_beside_columns_stays(tmp_path: Path) -> None
     assert kinds(tmp_path / "refined.onnx")["Pad"] == 2
 
 
+def test_a_pointwise_convolution_among_convolutions_stays(tmp_path: Path) -> None:
+    """A product in its place would be between two copies."""
+    graph = Graph("convolutions")
+    weights = graph.floats(np.random.default_rng(0).standard_normal((4, 4, 1)))
+    kept = graph.op("Relu", graph.op("Conv", graph.input("x", FLOAT, ("rows", 4, "frames")), weights))
+    replaced = graph.op("Conv", kept, weights)
+    frames_first = graph.op("Transpose", replaced, perm=[0, 2, 1])
+    graph.output("y", graph.op("LogSoftmax", frames_first, axis=2), FLOAT, ("rows", "frames", 4))
+    graph.save(tmp_path / "model.onnx")
+    assert refine(tmp_path / "model.onnx", tmp_path / "refined.onnx", may_round=False) == [
+        "multiply_pointwise",
+        "cancel",
+    ]
+    assert kinds(tmp_path / "refined.onnx")["Conv"] == 1
+
+
 def product(path: Path, metadata: dict[str, object] | None = None) -> np.ndarray:
     """Writes a model that multiplies by a large matrix, and gives the matrix."""
     matrix = np.random.default_rng(0).standard_normal((300, 300)).astype(np.float32)

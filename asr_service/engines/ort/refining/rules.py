@@ -54,9 +54,14 @@ def pad_convolution(network: Network, convolution: NodeProto) -> bool:
 
 
 def multiply_pointwise(network: Network, convolution: NodeProto) -> bool:
-    """A convolution over one frame is a matrix product between transpositions, most of which cancel (`cancel`)."""
+    """A convolution over one frame is a matrix product between transpositions, of which at least one cancels (`cancel`).
+
+    Among convolutions, as in Jasper's residuals, it stays: there both would be copies.
+    """
     weights = network.constant(convolution.input[1])
     if weights is None or weights.ndim != 3 or weights.shape[2] != 1 or not _is_plain(convolution):
+        return False
+    if not _is_beside_transposition(network, convolution):
         return False
     frames_first = network.insert(convolution, "Transpose", convolution.input[0], perm=_CHANNELS_LAST)
     matrix = network.weigh(np.ascontiguousarray(weights[:, :, 0].T))
@@ -150,6 +155,16 @@ def _let_shape_exclude(network: Network, shape: NodeProto, value: str, amount: i
 def _producer(network: Network, node: NodeProto, kind: str) -> NodeProto | None:
     found = network.producer(node.input[0])
     return found if found is not None and found.op_type == kind else None
+
+
+def _is_beside_transposition(network: Network, convolution: NodeProto) -> bool:
+    beside = [network.producer(convolution.input[0]), *network.consumers(convolution.output[0])]
+    return any(
+        node is not None
+        and node.op_type == "Transpose"
+        and list(attribute(node, "perm", [])) == _CHANNELS_LAST
+        for node in beside
+    )
 
 
 def _is_plain(convolution: NodeProto) -> bool:
