@@ -60,7 +60,10 @@ def closure(*names: str) -> set[str]:
 @pytest.mark.parametrize(
     ("extra", "files"),
     [
-        *((extra, ("services.txt",)) for extra in ("asr", "cpu", "diarization", "gateway", "models")),
+        *(
+            (extra, ("services.txt",))
+            for extra in ("asr", "cpu", "diarization", "gateway", "kserve", "models")
+        ),
         *((extra, ("services.txt", file)) for file, extra in ON_GPU.items()),
     ],
 )
