@@ -19,7 +19,7 @@ def riva_service(transcriber: Transcriber, config: GatewayConfig) -> RivaService
     try:
         from gateway.riva.servicer import RivaService  # noqa: PLC0415 - of an extra
     except ModuleNotFoundError as error:
-        if error.name != "riva":
+        if error.name is None or error.name.partition(".")[0] != "riva":
             raise
         return None
     return RivaService(transcriber, config)
