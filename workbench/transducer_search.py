@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from asr_service.engines.ort.gate import Tokens
+from workbench.ctc_search import spelled
 from workbench.networks import greedy, icefall_export, nemo_export, nemo_models, stateless, stateless_greedy
-from workbench.networks.vocabulary import WORD_START
+from workbench.networks.threads import one_thread
 from workbench.recipe import Arrays
 
 
@@ -17,12 +18,13 @@ class IcefallSearch:
         self._decoder, self._joiner = model.decoder, model.joiner
         self._symbols = icefall_export.symbols(model.dims.vocabulary)
 
+    @one_thread()
     def tokens(self, outputs: Arrays) -> Tokens:
         frames, lengths = torch.tensor(outputs["encoder_out"]), torch.tensor(outputs["encoder_out_lens"])
         return [row.tokens for row in stateless_greedy.search(self._decoder, self._joiner, frames, lengths)]
 
     def text(self, tokens: Sequence[int]) -> str:
-        return _joined(self._symbols, tokens)
+        return spelled(self._symbols, tokens)
 
 
 class NemoSearch:
@@ -33,13 +35,10 @@ class NemoSearch:
         self._prediction, self._joint = model.prediction, model.joint
         self._symbols = nemo_export.symbols(model.dims.tokens)
 
+    @one_thread()
     def tokens(self, outputs: Arrays) -> Tokens:
         encoded, lengths = torch.tensor(outputs["outputs"]), torch.tensor(outputs["encoded_lengths"])
         return [row.tokens for row in greedy.search(self._prediction, self._joint, encoded, lengths)]
 
     def text(self, tokens: Sequence[int]) -> str:
-        return _joined(self._symbols, tokens)
-
-
-def _joined(symbols: Sequence[str], tokens: Sequence[int]) -> str:
-    return "".join(symbols[token] for token in tokens).replace(WORD_START, " ")
+        return spelled(self._symbols, tokens)

@@ -57,8 +57,7 @@ def _encoder(size: Size) -> "FastConformer":
     from workbench.networks import fastconformer, nemo_models  # noqa: PLC0415 - with PyTorch
     from workbench.networks.threads import threads  # noqa: PLC0415
 
-    # As many each time, whatever ran before: the weights are the same then.
-    with threads(cores()):
+    with threads(_threads(size)):
         return nemo_models.transducer_encoder(
             {"full": fastconformer.PARAKEET_0_6B, "tiny": fastconformer.TINY}[size]
         )
@@ -77,5 +76,10 @@ def _search(size: Size) -> Search:
             prediction.Dimensions(tokens=200, encoder=64, width=64, layers=1, durations=5),
         ),
     }[size]
-    with threads(cores()):
+    with threads(_threads(size)):
         return NemoSearch(nemo_models.transducer(encoder, decoder, rate=_TOKENS_A_SECOND))
+
+
+def _threads(size: Size) -> int:
+    """As many each time, whatever ran before: the weights are the same then."""
+    return cores() if size == "full" else 1
