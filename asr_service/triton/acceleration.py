@@ -9,8 +9,8 @@ from asr_service.engines.ort.shapes import ShapeRanges
 # Triton's instance groups name devices; the other three, younger backends know by one name and older ones not at all.
 _LEFT_OUT = {"device_id", "trt_fp16_enable", "trt_bf16_enable", "trt_engine_cache_prefix"}
 _RENAMED = {"trt_max_workspace_size": "max_workspace_size_bytes"}
-# The options chosen here are as old as this.
-_ONNXRUNTIME = (1, 17, 1)
+# The first that knows bf16; all else that is chosen here is older.
+_ONNXRUNTIME = (1, 23)
 
 
 def tensorrt(precision: EnginePrecision, shapes: ShapeRanges, folder: str) -> dict[str, str]:

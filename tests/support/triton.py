@@ -158,7 +158,8 @@ class Model:
     @cached_property
     def _program(self) -> Any:
         spec = importlib.util.spec_from_file_location(self.folder.name, self.folder / "1" / "model.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         with backend_utils():
             spec.loader.exec_module(module)
