@@ -1,6 +1,7 @@
 """What a ModelInfer asks for. What the service cannot do is refused, and nothing is passed over."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tritonclient.grpc import service_pb2
@@ -65,38 +66,37 @@ def read_request(
     tensors = read_inputs(request, INPUTS)
     audio = _audio(tensors)
     lengths = _lengths(tensors, audio)
-    check_length(max(lengths) / parameters.sample_rate, max_seconds)
+    check_length(max(lengths) / parameters.sample_rate, max_seconds, field=f"inputs.{AUDIO}")
     rows = np.atleast_2d(audio)
     recordings = tuple(_to_pcm(row[:length]) for row, length in zip(rows, lengths, strict=True))
     return Asked(recordings, audio.ndim > 1, parameters, outputs)
 
 
 def _parameters(request: service_pb2.ModelInferRequest, *, streamed: bool) -> Parameters:
-    known = {}
-    for name, parameter in request.parameters.items():
-        if streamed and name == _FINAL_RESPONSE:
-            continue
-        if name not in _KINDS:
-            reason = _REASONS.get(name, f"the parameters are {', '.join(_KINDS)}")
-            raise InvalidRequest(
-                f"parameters.{name[:64]} is not supported: {reason}", field=f"parameters.{name[:64]}"
-            )
-        kind = parameter.WhichOneof("parameter_choice")
-        if kind not in _KINDS[name]:
-            raise InvalidRequest(
-                f"parameters.{name} is sent as {' or '.join(_KINDS[name])}", field=f"parameters.{name}"
-            )
-        known[name] = getattr(parameter, kind)
-    return _checked(Parameters(**known))
-
-
-def _checked(parameters: Parameters) -> Parameters:
+    passed_over = {_FINAL_RESPONSE} if streamed else set()
+    given = {
+        name: _parameter(name, parameter)
+        for name, parameter in request.parameters.items()
+        if name not in passed_over
+    }
+    parameters = Parameters(**given)
     if not MIN_RATE_HZ <= parameters.sample_rate <= MAX_RATE_HZ:
         raise InvalidConfig(
             f"parameters.sample_rate is {parameters.sample_rate}; give the real one, {MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} Hz",
             field="parameters.sample_rate",
         )
     return parameters
+
+
+def _parameter(name: str, parameter: service_pb2.InferParameter) -> Any:
+    field = f"parameters.{name[:64]}"
+    if name not in _KINDS:
+        reason = _REASONS.get(name, f"the parameters are {', '.join(_KINDS)}")
+        raise InvalidRequest(f"{field} is not supported: {reason}", field=field)
+    kind = parameter.WhichOneof("parameter_choice")
+    if kind not in _KINDS[name]:
+        raise InvalidRequest(f"{field} is sent as {' or '.join(_KINDS[name])}", field=field)
+    return getattr(parameter, kind)
 
 
 def _outputs(request: service_pb2.ModelInferRequest) -> tuple[str, ...]:

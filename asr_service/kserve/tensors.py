@@ -82,7 +82,7 @@ def _check(
 
 def check_no_parameters(parameters: Iterable[str], field: str) -> None:
     """Raises InvalidRequest for a tensor that has any: shared memory, classification, and whatever else there may be."""
-    for name in sorted(parameters):
+    if name := min(parameters, default=""):
         raise InvalidRequest(
             f"{field}.parameters.{name[:64]} is not supported: tensors have no parameters here, and travel in the messages "
             "themselves, not in shared memory",

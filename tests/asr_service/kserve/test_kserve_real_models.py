@@ -1,9 +1,13 @@
 """Triton's client, Whisper tiny.en and real speech, over the sockets of a service in a process of its own."""
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,7 @@ from support.recognition import asr_config
 pytestmark = pytest.mark.models
 
 NAME = "asr_ensemble"
+OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,16 @@ def test_a_script_for_a_triton_ensemble(client: triton.InferenceServerClient) ->
         rates.append(word_error_rate(recording, text))
         assert double.as_numpy("decoded_texts")[0].decode("utf-8") == text
     assert sum(rates) / len(rates) < 0.1
+
+
+def test_the_manuals_example(address: str, tmp_path: Path) -> None:
+    section = OPERATIONS.partition("\n## KServe's protocol\n")[2].partition("\n## ")[0]
+    (example,) = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.py").write_text(example)
+    wav = clips()[1].write_wav(tmp_path / "clip.wav")
+    command = (sys.executable, tmp_path / "example.py", address, wav)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert word_error_rate(clips()[1], done.stdout) == 0
 
 
 def test_a_conversation_longer_than_the_model_takes(client: triton.InferenceServerClient) -> None:
