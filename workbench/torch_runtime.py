@@ -32,6 +32,8 @@ class TorchRuntime:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._inputs, self._outputs = list(recipe.inputs), list(recipe.outputs)
         torch.set_num_threads(threads or cores())
+        # As with TensorRT, whatever kernel is fastest for a shape: the first run of it tries them.
+        torch.backends.cudnn.benchmark = True
         with _saying_out_of_memory():
             self.network = recipe.module().eval().to(self.device, _TYPES.get(precision, torch.float32))
         self._type = floating_type(self.network)

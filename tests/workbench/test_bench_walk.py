@@ -54,7 +54,9 @@ def test_two_runs_are_made_however_long_they_take() -> None:
 
 
 def test_runs_are_bounded_in_number() -> None:
-    assert len(measure(FakeRuntime(), TOY.example(), Budget(60, most_runs=7)).all) == 7
+    clock = FakeClock(step=0.25)
+    times = measure(FakeRuntime(clock=clock), TOY.example(), Budget(60, most_runs=7), clock)
+    assert len(times.all) == 7
 
 
 def test_each_run_is_timed_until_the_device_has_computed_it() -> None:
@@ -88,6 +90,17 @@ def test_where_memory_ends_larger_batches_of_that_length_are_not_tried(log: Log)
     assert bench(runtime).walk(log, told)
     assert outcomes(log)[3:] == [(1, 20, "measured"), (2, 20, "out of memory"), (4, 20, "out of memory")]
     assert Case(4, 20) not in runtime.cases
+
+
+def test_a_runtime_whose_memory_ended_is_loaded_anew_for_another_length(log: Log) -> None:
+    opened: list[FakeRuntime] = []
+
+    def open_() -> FakeRuntime:
+        opened.append(FakeRuntime(too_large=lambda case: case == Case(2, 8)))
+        return opened[-1]
+
+    replace(bench(FakeRuntime()), open=open_).walk(log, told)
+    assert [runtime.cases for runtime in opened] == [CASES[:2], CASES[3:]]
 
 
 def test_that_memory_ended_is_remembered(log: Log) -> None:

@@ -10,7 +10,7 @@ from asr_service.engines.ort.devices import look
 from serving.cores import cores
 from serving.errors import ModelUnavailable
 from workbench.benching import plots, table
-from workbench.benching.errand import Errand, in_own_process
+from workbench.benching.errand import Errand, in_own_process, prepare
 from workbench.benching.opening import available
 from workbench.benching.row import read
 from workbench.benching.series import Comparison, compare
@@ -107,6 +107,7 @@ def bench(
 
 def _succeeds(errand: Errand) -> bool:
     try:
+        prepare(errand)
         if not in_own_process(errand):
             tell(f"{errand.kind}: out of time; the same command goes on with what is left")
     except ModelUnavailable as error:
@@ -149,7 +150,7 @@ def report(files: Sequence[Path], folder: Path | None, base: str, *, percentiles
 def _section(comparison: Comparison, bases: Sequence[str], *, percentiles: bool) -> str:
     parts = [
         f"### {comparison.title}",
-        table.circumstances(comparison),
+        table.legend(comparison),
         table.summary(comparison, comparison.base(bases)),
         *([table.percentiles(comparison)] if percentiles else []),
     ]

@@ -42,9 +42,14 @@ class Errand:
     """The folder for a profile of the usual batch, layer by layer."""
 
 
+def prepare(errand: Errand) -> None:
+    """Exports and builds what is missing, which is nothing that a runtime's memory should count. Raises ModelUnavailable."""
+    _opening(errand).prepare()
+
+
 def carry_out(errand: Errand) -> bool:
     """Whether the walk came to its end. Raises ModelUnavailable where the runtime cannot be had."""
-    opening = Opening(errand.recipe, errand.size, errand.kind, look(), errand.device_id, errand.threads, tell)
+    opening = _opening(errand)
     bench = Bench(
         opening.recipe,
         opening.setting(),
@@ -54,8 +59,6 @@ def carry_out(errand: Errand) -> bool:
         errand.budget,
         errand.until,
     )
-    # Not what a runtime holds: making its files may take much more.
-    opening.prepare()
     try:
         ended = bench.walk(Log(errand.csv), lambda row: click.echo(line(row)))
         if errand.layers is not None:
@@ -86,6 +89,10 @@ def line(row: Row) -> str:
         f"{batch}  mean {row.mean_ms:.2f} ms, p99 {row.p99_ms:.2f} ms, {row.requests_per_s:.1f} requests/s, "
         f"{row.audio_s_per_s:.0f} s of audio a second, {row.memory_mib:.0f} MiB, {row.runs} runs"
     )
+
+
+def _opening(errand: Errand) -> Opening:
+    return Opening(errand.recipe, errand.size, errand.kind, look(), errand.device_id, errand.threads, tell)
 
 
 def _cases(errand: Errand, recipe: Recipe) -> list[Case]:

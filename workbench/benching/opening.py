@@ -71,7 +71,9 @@ class Opening:
             backend=self.kind.backend,
             precision=self.kind.precision,
             unit=self.recipe.unit,
-            processor=gpu.name if gpu else f"{self.threads} threads, {machine()}",
+            processor=gpu.name
+            if gpu
+            else f"{machine()}, {self.threads} thread{'s' if self.threads > 1 else ''}",
             driver=gpu.driver if gpu else "",
             python=python_version(),
             torch=_version("torch") if is_torch else "",
@@ -84,7 +86,7 @@ class Opening:
         if self.kind.backend == "tensorrt":
             self._engine.build(self.say)
         elif self.kind.backend != "pytorch":
-            self.say(f"{self.kind}: {self._export.graph}")
+            self.say(f"{self.kind} runs {self._export.graph}")
 
     @cached_property
     def _export(self) -> Export:

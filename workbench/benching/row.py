@@ -27,7 +27,7 @@ class Setting:
     unit: str
     """Of lengths."""
     processor: str
-    """The GPU by name, or how many threads of which CPU."""
+    """The GPU by name, or which kind of CPU and how many threads of it."""
     driver: str = ""
     """The GPU's."""
     python: str = ""

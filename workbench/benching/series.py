@@ -1,6 +1,6 @@
 """Rows of any number of CSV files, put together: for each recipe the runtimes, for each runtime its batches."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.benching.row import Row, Setting
@@ -56,34 +56,29 @@ def compare(rows: Iterable[Row]) -> list[Comparison]:
 
 
 def _series(by_setting: Mapping[Setting, Mapping[Case, Row]]) -> list[Series]:
-    settings = list(by_setting)
-    labels = next((found for each in _LABELS if _tell_apart(found := list(map(each, settings)))), None)
-    if labels is None:
-        labels = [f"{setting.runtime} ({number})" for number, setting in enumerate(settings, start=1)]
-    return [
-        Series(label, setting, by_setting[setting]) for label, setting in zip(labels, settings, strict=True)
-    ]
+    return [Series(_label(setting, list(by_setting)), setting, rows) for setting, rows in by_setting.items()]
 
 
-# From the shortest to what says most.
-_LABELS: Sequence[Callable[[Setting], str]] = (
-    lambda setting: setting.runtime,
-    lambda setting: f"{setting.runtime} on {setting.processor}",
-    lambda setting: f"{setting.runtime} on {setting.processor}, {versions(setting)}",
-)
+def _label(setting: Setting, all_: Sequence[Setting]) -> str:
+    mine = _details(setting)
+    others = [_details(each) for each in all_ if each.runtime == setting.runtime and each != setting]
+    telling = [text for name, text in mine.items() if any(other[name] != text for other in others)]
+    return f"{setting.runtime} ({', '.join(telling)})" if telling else setting.runtime
 
 
-def _tell_apart(labels: Sequence[str]) -> bool:
-    return len({*labels}) == len(labels)
+def circumstances(setting: Setting) -> str:
+    """What a runtime ran on and was made of, as far as it is known."""
+    return ", ".join(filter(None, _details(setting).values()))
 
 
-def versions(setting: Setting) -> str:
-    """What the runtime is made of, as far as it is known."""
-    named = {
+def _details(setting: Setting) -> dict[str, str]:
+    """What tells two settings of one runtime apart, in words; empty where it does not apply."""
+    versions = {
         "driver": setting.driver,
         "PyTorch": setting.torch,
         "ONNX Runtime": setting.onnxruntime,
         "TensorRT": setting.tensorrt,
         "Python": setting.python,
     }
-    return ", ".join(f"{name} {version}" for name, version in named.items() if version)
+    named = {name: version and f"{name} {version}" for name, version in versions.items()}
+    return {"processor": setting.processor, **named}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from workbench.benching.row import Row
-from workbench.benching.series import Comparison, Series, versions
+from workbench.benching.series import Comparison, Series, circumstances
 from workbench.recipe import Case
 
 _PERCENTILES = ("first", "mean", "p50", "p90", "p95", "p99")
@@ -49,11 +49,10 @@ def percentiles(comparison: Comparison) -> str:
     return _table(headings, body)
 
 
-def circumstances(comparison: Comparison) -> str:
+def legend(comparison: Comparison) -> str:
     """What each runtime ran on, as a list."""
     return "\n".join(
-        f"- {series.label}: {series.setting.processor}, {versions(series.setting)}{_dates(series)}"
-        for series in comparison.series
+        f"- {series.label}: {circumstances(series.setting)}{_dates(series)}" for series in comparison.series
     )
 
 

@@ -1,7 +1,7 @@
 """Walks a recipe's batches on one runtime. What is measured is kept at once; what is kept already is not measured again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,22 +43,30 @@ class Bench:
         # Rows, by length: with more, a batch would only take time to fail.
         too_many = {row.length: row.rows for row in kept if row.outcome == OUT_OF_MEMORY}
         gauge = self.gauge()
-        runtime = self.open()
+        runtime: Runtime | None = None
         for case in left:
             if time.monotonic() > self.until:
                 return False
-            row = self._row(case, runtime, gauge, too_many.get(case.length, case.rows))
+            if foregone := self._foregone(case, too_many):
+                row = self._told(case, foregone)
+            else:
+                runtime = runtime or self.open()
+                row = self._row(case, runtime, gauge)
             if row.outcome == OUT_OF_MEMORY:
                 too_many.setdefault(case.length, case.rows)
+                # What it holds by now is in pieces that other shapes may not fit into.
+                runtime = None
             log.add(row)
             tell(row)
         return True
 
-    def _row(self, case: Case, runtime: Runtime, gauge: Gauge, most_rows: int) -> Row:
+    def _foregone(self, case: Case, too_many: Mapping[float, int]) -> str:
+        """What would become of a batch, where that is known; empty where it is to be run."""
         if self.setting.backend == "tensorrt" and not admits(self.recipe.profile, case):
-            return self._told(case, OUTSIDE)
-        if case.rows > most_rows:
-            return self._told(case, OUT_OF_MEMORY)
+            return OUTSIDE
+        return OUT_OF_MEMORY if case.rows > too_many.get(case.length, case.rows) else ""
+
+    def _row(self, case: Case, runtime: Runtime, gauge: Gauge) -> Row:
         inputs = self.recipe.sample(case, 0)
         try:
             times = measure(runtime, inputs, self.budget)
