@@ -1,5 +1,6 @@
 """Recipes by name or by file."""
 
+from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -17,6 +18,16 @@ def is_recipe(text: str) -> bool:
 
 def load(text: str, size: Size = "full") -> Recipe:
     """A recipe by a name in RECIPES or the path of a file. Raises ModelUnavailable where there is none."""
+    return _known(text, size) if text in RECIPES else _made(text, size)
+
+
+# Weights that decode like trained ones take a while to draw, and a recipe keeps those that it has drawn.
+@cache
+def _known(name: str, size: Size) -> Recipe:
+    return _made(name, size)
+
+
+def _made(text: str, size: Size) -> Recipe:
     make = getattr(source(text), "recipe", None)
     made = make(size) if callable(make) else None
     if not isinstance(made, Recipe):
