@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 import torch
 
+from serving.cores import cores
+from workbench.recipe import Size
+
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
@@ -15,6 +18,13 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable(size: Size) -> Iterator[None]:
+    """As many threads as at any time on this machine, whatever ran before: random models of a size are the same then."""
+    with threads(cores() if size == "full" else 1):
+        yield
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import serving.torchaudio_compat  # noqa: F401  vocos imports torchaudio
+from workbench.networks.listening import babble
 from workbench.networks.unit_variance import standardize
 from workbench.networks.weights import received, seeded, spread
 
@@ -22,6 +23,8 @@ from vocos.spectral_ops import ISTFT
 SAMPLE_RATE = 24_000
 FFT, HOP, MEL_BINS = 1024, 256, 100
 
+# What weights are calibrated on: sound for 16 kHz, as if it were for 24.
+_UTTERANCES, _SECONDS = 8, 4.0
 _COEFFICIENTS = FFT // 2 + 1
 _LOUDEST = 1e2
 _RADIANS = 3.0
@@ -56,10 +59,11 @@ class Vocoder(nn.Module):
         return magnitudes * phases.cos(), magnitudes * phases.sin()
 
 
-def vocoder(dims: Dimensions, mel: Tensor, *, seed: int = 0) -> Vocoder:
-    """The same for a seed and for `mel`, [B, 100, T], that it is calibrated on."""
+def vocoder(dims: Dimensions, *, seed: int = 0) -> Vocoder:
+    """The same for a seed."""
     with seeded(seed):
         model = Vocoder(dims).eval()
+    mel = log_mel(torch.stack([babble(_SECONDS, number) for number in range(_UTTERANCES)]))
     standardize(model.backbone, lambda: model.backbone(mel))
     with torch.no_grad():
         hidden = received(model.head.out, lambda: model(mel))

@@ -52,9 +52,11 @@ def recipe(size: Size) -> Recipe:
 def _pipeline(size: Size) -> "Pipeline":
     from workbench.networks import fastconformer, nemo_models  # noqa: PLC0415 - with PyTorch
     from workbench.networks.nemo_pipeline import Pipeline  # noqa: PLC0415
+    from workbench.networks.threads import repeatable  # noqa: PLC0415
 
     dims = {"full": fastconformer.LARGE, "tiny": fastconformer.TINY}[size]
-    return Pipeline(nemo_models.ctc(partial(fastconformer.FastConformer, dims), TOKENS)).eval()
+    with repeatable(size):
+        return Pipeline(nemo_models.ctc(partial(fastconformer.FastConformer, dims), TOKENS)).eval()
 
 
 def _sample(case: Case, seed: int) -> Arrays:

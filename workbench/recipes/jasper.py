@@ -50,9 +50,11 @@ def _model(size: Size) -> "nn.Module":
     from workbench.networks import nemo_models  # noqa: PLC0415 - with PyTorch
     from workbench.networks.jasper import Dimensions, Jasper  # noqa: PLC0415
     from workbench.networks.nemo_ctc import UnmaskedCtc  # noqa: PLC0415
+    from workbench.networks.threads import repeatable  # noqa: PLC0415
 
     dims = {"full": Dimensions.jasper(_BINS), "tiny": Dimensions.jasper(_BINS, repeat=2, divisor=16)}[size]
-    model = nemo_models.ctc(partial(Jasper, dims), len(LETTERS), rate=_LETTERS_A_SECOND)
+    with repeatable(size):
+        model = nemo_models.ctc(partial(Jasper, dims), len(LETTERS), rate=_LETTERS_A_SECOND)
     return UnmaskedCtc(model).eval()
 
 

@@ -49,12 +49,12 @@ def recipe(size: Size) -> Recipe:
 
 
 def _vocoder(size: Size) -> "Vocoder":
-    import torch  # noqa: PLC0415
-
     from workbench.networks import vocoder  # noqa: PLC0415 - with PyTorch
+    from workbench.networks.threads import repeatable  # noqa: PLC0415
 
     dims = {"full": vocoder.MEL_24KHZ, "tiny": vocoder.TINY}[size]
-    return vocoder.vocoder(dims, torch.from_numpy(_sample(Case(8, 256), 0)["mel"]))
+    with repeatable(size):
+        return vocoder.vocoder(dims)
 
 
 def _sample(case: Case, seed: int) -> Arrays:
