@@ -16,7 +16,7 @@ from gateway.config import GatewayConfig
 from gateway.dialects import DiarizationDialect, RecognitionDialect
 from gateway.fanout import CallOptions, StageRun
 from gateway.inbox import Inbox
-from gateway.merge import Merger
+from gateway.merge import Merger, UtteranceMerger
 from gateway.metrics import GatewayMetrics
 from gateway.session import Session
 from gateway.spool import Spool
@@ -90,7 +90,7 @@ class Transcriber:
     async def transcribe(
         self, upload: Upload, context: Context, send: Send, *, diarized: bool = True
     ) -> None:
-        """Send events until the last one; without speakers, and at once final, where it is not to be `diarized`.
+        """Send events until the last one. Where it is not to be `diarized`, segments are utterances, final at once.
 
         At most once at a time for a caller's request id. One that was made up, or that a proxy sent in the metadata, does not
         count: within a mesh all calls that serve one request of somebody's bear the same. Nothing is sent to a backend before
@@ -133,10 +133,8 @@ class Transcriber:
                 await session.run(runs, answer)
 
     def _merger(self, *, final_only: bool, diarized: bool) -> Merger:
-        merger = Merger(self._config.merging, final_only=final_only)
-        if not diarized:
-            merger.end_turns(failed=True)
-        return merger
+        options = self._config.merging
+        return Merger(options, final_only=final_only) if diarized else UtteranceMerger(options)
 
     def _runs(
         self, upload: Upload, context: Context, inbox: Inbox, *, diarized: bool

@@ -10,6 +10,7 @@ sentences     where a sentence ends
 runs          where one segment ends and the next begins
 previews      which segments were sent before they were final, and what takes their place
 merger        the whole: what can be said now, and what nothing later can change
+utterances    the same where nobody asks who speaks
 """
 
 from gateway.merge.data import (
@@ -25,6 +26,7 @@ from gateway.merge.data import (
 )
 from gateway.merge.merger import Merger
 from gateway.merge.timeline import Timeline
+from gateway.merge.utterances import UtteranceMerger
 
 __all__ = [
     "FOREVER",
@@ -37,5 +39,6 @@ __all__ = [
     "Timeline",
     "Turn",
     "TurnsPatch",
+    "UtteranceMerger",
     "Word",
 ]

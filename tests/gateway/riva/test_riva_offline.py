@@ -64,7 +64,7 @@ async def test_words_come_with_times_in_milliseconds_where_asked_for(caller):
     first = response.results[0].alternatives[0].words[1]
     assert (first.word, first.start_time, first.end_time, first.speaker_tag) == ("there", 1167, 1833, 0)
     plain = await caller.recognize(silence())
-    assert [list(result.alternatives[0].words) for result in plain.results] == [[]]
+    assert not any(result.alternatives[0].words for result in plain.results)
 
 
 async def test_speaker_tags_count_from_one(caller):
