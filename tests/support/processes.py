@@ -36,7 +36,8 @@ class ServiceProcess:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             raise RuntimeError(f"{self.module} did not start:\n{self.log.read_text()[-4000:]}")
-        self.address: str = json.loads(line)["address"]
+        self.announced: dict[str, str] = json.loads(line)
+        self.address = self.announced["address"]
         return self
 
     def __exit__(
