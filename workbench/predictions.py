@@ -35,7 +35,7 @@ class Predictions:
             archive = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
             raise ModelUnavailable(
-                f"{path} has no predictions ({error}): run `duoscribe engines compare` again"
+                f"{path} holds no predictions ({error}): run `duoscribe engines compare` again"
             ) from error
         with archive:
             yield cls(archive)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from asr_service.engines.ort.profiles import Range
@@ -130,9 +129,3 @@ class Recipe:
     def example(self) -> Arrays:
         """A batch of the usual shape."""
         return self.sample(self.profile.corners[1], 0)
-
-
-def relative_error(expected: Array, got: Array) -> float:
-    """Norm of the difference over the norm of what was expected."""
-    difference = float(np.linalg.norm(got.astype(np.float64) - expected))
-    return difference / max(float(np.linalg.norm(expected.astype(np.float64))), 1e-30)
