@@ -1,6 +1,6 @@
 """The five parts that an ensemble is made of: what each takes and gives, and what it is tried with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +36,16 @@ class Assembly:
     def ceilings(self) -> list[int]:
         """The longest utterance of each length bucket, in samples."""
         return [round(seconds * SAMPLE_RATE) for seconds in Profiles((self.options.profile,)).ceilings]
+
+    def parts(self, sessions: Mapping[str, Session]) -> list[Part]:
+        """In the order in which utterances go through them; `sessions` are of the three that are graphs, by their names."""
+        return [
+            self.lengths(),
+            self.preprocessing(sessions["preprocessing"]),
+            self.encoder(sessions["encoder"]),
+            self.decoding(sessions["decoding"]),
+            self.texts(),
+        ]
 
     def lengths(self) -> Part:
         most = min(self.options.profile.seconds.max, TRAITS[self.model.layout.family].max_seconds)

@@ -7,21 +7,18 @@ from shutil import copyfile
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnx
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from asr_service.engines.ort.runtime import Placement, Session
-from asr_service.engines.ort.whisper.opening import save_graph
-from asr_service.triton import configurations, preprocessing, python_models
+from asr_service.triton import configurations, python_models
 from asr_service.triton.assembling import GIVEN, GIVES, Assembly
 from asr_service.triton.configurations import data_file, part_name
-from asr_service.triton.encoding import write_encoder
+from asr_service.triton.graphs import write_graphs
 from asr_service.triton.parts import Part, check_flow
 from serving.errors import ModelUnavailable
 
 VERSION = "1"
-_GRAPHS = ("preprocessing", "encoder", "decoding")
 
 
 def write_repository(assembly: Assembly, name: str, folder: Path) -> list[Path]:
@@ -41,38 +38,14 @@ def write_repository(assembly: Assembly, name: str, folder: Path) -> list[Path]:
 
 
 def _write(assembly: Assembly, name: str, folder: Path) -> list[str]:
-    graphs = {role: folder / f"{name}_{role}" / VERSION / "model.onnx" for role in _GRAPHS}
-    for path in graphs.values():
-        path.parent.mkdir(parents=True)
-    _write_graphs(assembly, graphs["preprocessing"], graphs["encoder"], graphs["decoding"])
-    sessions = {role: Session(path, Placement()) for role, path in graphs.items()}
-    parts = [
-        assembly.lengths(),
-        assembly.preprocessing(sessions["preprocessing"]),
-        assembly.encoder(sessions["encoder"]),
-        assembly.decoding(sessions["decoding"]),
-        assembly.texts(),
-    ]
+    graphs = write_graphs(assembly, lambda part: folder / f"{name}_{part}" / VERSION / "model.onnx")
+    parts = assembly.parts({part: Session(path, Placement()) for part, path in graphs.items()})
     check_flow(GIVEN, parts)
     for part in parts:
         _write_part(assembly, part, folder / part_name(name, part), part_name(name, part))
     _write_texts(assembly, folder / f"{name}_texts" / VERSION)
     _write_ensemble(assembly, parts, folder / name)
     return [*(part_name(name, part) for part in parts), name]
-
-
-def _write_graphs(assembly: Assembly, preprocessor: Path, encoder: Path, decoder: Path) -> None:
-    model, options = assembly.model, assembly.options
-    features = preprocessing.compose(
-        model.front_end,
-        assembly.ceilings,
-        channels_first=model.channels_first,
-        # Products in single precision would be rounded to TF32.
-        doubles=options.on_gpu,
-    )
-    onnx.save(features, preprocessor)
-    write_encoder(model, encoder, may_round=options.on_gpu and options.precision != "fp32")
-    save_graph(model.search("cuda" if options.on_gpu else "cpu"), decoder)
 
 
 def _write_part(assembly: Assembly, part: Part, folder: Path, name: str) -> None:
