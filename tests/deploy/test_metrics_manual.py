@@ -35,6 +35,6 @@ def test_names_end_in_their_unit_or_say_what_they_count(service):
     for name in TOLD[service]:
         if name.startswith("duoscribe_"):
             assert re.search(
-                r"_(seconds|bytes|utterances|items|ratio|factor|recordings|streams|batches|calls|replays|workers|decoders)(_total)?$",
+                r"_(seconds|bytes|utterances|items|ratio|factor|recordings|streams|batches|calls|requests|replays|workers|decoders)(_total)?$",
                 name,
             ), name

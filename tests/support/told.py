@@ -16,11 +16,14 @@ from asr_service.config import AsrConfig
 from asr_service.servicer import RecognitionService
 from diarization_service.config import Config
 from diarization_service.service import DiarizationService
+from gateway.access.vouching import Voucher
 from gateway.access.wiring import access_interceptor
 from gateway.config import GatewayConfig
+from gateway.http.front import HttpFront
 from gateway.servicer import TranscriptionService
 from serving.config import ServerConfig
 from serving.errors import ModelUnavailable
+from serving.fronts import Front
 from serving.gpus import tell_gpus
 from serving.metrics import process_registry
 from serving.server import Service, running
@@ -45,7 +48,8 @@ def told() -> dict[str, dict[str, Family]]:
 
 async def _told(**settings: Any) -> dict[str, dict[str, Family]]:
     gateway, asr, diarization = process_registry(), _beside_gpus(), _beside_gpus()
-    to_gateway, to_asr = GatewayConfig(**settings, **_calling_with(settings)), AsrConfig(**settings)
+    to_gateway = GatewayConfig(**settings, **_calling_with(settings), http_address="127.0.0.1:0")
+    to_asr = AsrConfig(**settings)
     to_diarization = Config(**settings, segmentation_model="none", embedding_model="none")
     return {
         "gateway": await _families(
@@ -53,6 +57,7 @@ async def _told(**settings: Any) -> dict[str, dict[str, Family]]:
             to_gateway,
             gateway,
             [access_interceptor(to_gateway, gateway)],
+            HttpFront(to_gateway, "127.0.0.1:0", Voucher(), gateway),
         ),
         "asr": await _families(RecognitionService(to_asr, _no_models, asr), to_asr, asr),
         "diarization": await _families(
@@ -68,8 +73,9 @@ async def _families(
     config: ServerConfig,
     registry: CollectorRegistry,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    front: Front | None = None,
 ) -> dict[str, Family]:
-    async with running(service, config, registry, interceptors) as server:
+    async with running(service, config, registry, interceptors, front=front) as server:
         with suppress(ModelUnavailable):
             await server.wait_serving()
         return {
