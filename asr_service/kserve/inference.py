@@ -39,15 +39,18 @@ class Inference:
 
         Raises InvalidRequest, RecordingTooLong, Overloaded, and an ExceptionGroup of what recognition raises.
         """
-        check_recording_message(request, self._config)
         _bind_id(request.id)
-        max_seconds = self._config.max_audio_seconds
-        asked = await asyncio.to_thread(read_request, request, max_seconds=max_seconds, streamed=streamed)
+        asked = await asyncio.to_thread(self._read, request, streamed=streamed)
         language = known_language(asked.parameters.language, recognizer.info, field="parameters.language")
         tracing.describe(models=tracing.model_names(recognizer.models.infos))
         async with recognizer.scheduler.stream(len(asked.recordings)) as stream:
             heard = await self._recognize_all(asked, language, recognizer, stream)
         return answered(request, VERSION, asked.outputs, heard, is_batch=asked.is_batch)
+
+    def _read(self, request: service_pb2.ModelInferRequest, *, streamed: bool) -> Asked:
+        # The size of a message is found by writing it, which for a large one takes as long as reading it.
+        check_recording_message(request, self._config)
+        return read_request(request, max_seconds=self._config.max_audio_seconds, streamed=streamed)
 
     async def _recognize_all(
         self, asked: Asked, language: str | None, recognizer: Recognizer, stream: Stream

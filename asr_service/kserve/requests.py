@@ -12,6 +12,7 @@ from asr_service.tensor_names import AUDIO, LENGTHS
 from asr_service.utterances import Pcm
 from serving.decoding.length import check_length
 from serving.decoding.limits import MAX_RATE_HZ, MIN_RATE_HZ
+from serving.decoding.samples import MAX_BLOCK_SAMPLES
 from serving.errors import InvalidAudio, InvalidConfig, InvalidRequest
 from serving.times import SAMPLE_RATE
 
@@ -153,6 +154,10 @@ def _to_pcm(samples: Array) -> Pcm:
             f"inputs.{AUDIO} has samples of {loudest:g}; they are floats between -1 and 1, 16-bit samples divided by 32768",
             field=f"inputs.{AUDIO}",
         )
-    scaled = np.rint(samples * samples.dtype.type(_FULL_SCALE))
-    pcm: Pcm = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    pcm: Pcm = np.empty(len(samples), np.int16)
+    # By blocks, since whole recordings would be in memory three times over.
+    for start in range(0, len(samples), MAX_BLOCK_SAMPLES):
+        block = samples[start : start + MAX_BLOCK_SAMPLES]
+        scaled = np.rint(block * block.dtype.type(_FULL_SCALE))
+        pcm[start : start + len(block)] = np.clip(scaled, -_FULL_SCALE, _FULL_SCALE - 1)
     return pcm

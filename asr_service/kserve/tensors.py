@@ -112,7 +112,7 @@ def _from_contents(tensor: service_pb2.ModelInferRequest.InferInputTensor) -> Ar
             )
     values = getattr(tensor.contents, datatype.contents)
     _check_size(tensor, len(values), 1, "elements", field)
-    return np.fromiter(values, datatype.dtype, len(values)).reshape(tuple(tensor.shape))
+    return np.array(values, datatype.dtype).reshape(tuple(tensor.shape))
 
 
 def _check_size(
