@@ -41,15 +41,16 @@ def test_the_same_outputs_agree() -> None:
 
 @pytest.mark.parametrize(("got", "is_well"), [([1, 2, 3, 1], True), ([1, 2, 1, 1], False)])
 def test_tokens_have_to_agree_as_far_as_the_recipe_says(got: list[int], is_well: bool) -> None:
-    agreement = verdicts(said([1, 2, 3, 4]), said(got))["token agreement"]
+    agreement = verdicts(said(*[[1, 2, 3, 4]] * 5), said(*[got] * 5))["token agreement"]
     assert agreement.value == (0.75 if is_well else 0.5)
     assert agreement.is_well is is_well
 
 
-def test_outputs_that_say_nothing_prove_nothing() -> None:
-    found = verdicts(said([0, 0]), said([0, 0]))
-    assert found["token agreement"].is_well
-    assert not found["expected tokens"].is_well
+def test_few_tokens_prove_nothing() -> None:
+    """As in a second of audio: whichever is another one, all of them are."""
+    agreement = verdicts(said([1, 2]), said([3, 4]))["token agreement"]
+    assert agreement.value == 0.0
+    assert agreement.bound is None
 
 
 def test_words_are_counted_against_the_expected_ones() -> None:
@@ -57,8 +58,11 @@ def test_words_are_counted_against_the_expected_ones() -> None:
     assert found["WER against expected words, %"].value == 25.0
 
 
-@pytest.mark.parametrize(("got", "rate", "is_well"), [([1, 2, 3], 0.0, True), ([1, 1, 1], 200 / 3, False)])
-def test_where_the_words_are_known_the_error_may_hardly_grow(
+@pytest.mark.parametrize(
+    ("got", "rate", "is_well"),
+    [([1, 2, 3], 0.0, True), ([1, 2, 1], 100 / 3, True), ([2, 1, 1], 100, False)],
+)
+def test_where_the_words_are_known_no_more_than_a_word_of_few_may_be_lost(
     got: list[int], rate: float, is_well: bool
 ) -> None:
     found = verdicts(said([1, 2, 2]), said(got), "One, two: three!")

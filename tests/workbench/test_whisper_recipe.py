@@ -10,10 +10,10 @@ from benchmarks import corpus
 from serving.models.store import ModelStore
 from support.networks import difference, run
 from workbench.clips import folder
-from workbench.loading import load
 from workbench.networks.threads import one_thread
 from workbench.recipe import Arrays, Case, Recipe
 from workbench.recipes.whisper_encoder import MODEL
+from workbench.recipes.whisper_encoder import recipe as recipe_of
 
 
 def outputs(recipe: Recipe, inputs: Arrays) -> dict[str, np.ndarray]:
@@ -26,7 +26,7 @@ def test_without_the_model_its_true_size_has_random_weights_and_no_judge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DUOSCRIBE_CACHE", str(tmp_path))
-    recipe = load("whisper-encoder")
+    recipe = recipe_of("full")
     assert "random weights" in recipe.summary
     assert recipe.judge is None
     weights = dict(recipe.module().named_parameters())
@@ -34,7 +34,7 @@ def test_without_the_model_its_true_size_has_random_weights_and_no_judge(
 
 
 def test_the_tiny_one_hears_half_a_minute_row_by_row() -> None:
-    recipe = load("whisper-encoder", "tiny")
+    recipe = recipe_of("tiny")
     inputs = recipe.sample(Case(2, 30.0), 0)
     assert inputs["mel"].shape == (2, 80, 3000)
     together = outputs(recipe, inputs)
@@ -60,7 +60,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_trained_weights_compute_what_the_models_own_file_does_and_are_judged_by_their_words(
     trained: Path,
 ) -> None:
-    recipe = load("whisper-encoder")
+    recipe = recipe_of("full")
     assert "OpenAI's weights" in recipe.summary
     inputs = recipe.sample(Case(3, 30.0), 0)
     expected = outputs(recipe, inputs)

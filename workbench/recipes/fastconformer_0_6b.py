@@ -77,7 +77,8 @@ def _search(size: Size) -> Search:
         ),
     }[size]
     with threads(_threads(size)):
-        return NemoSearch(nemo_models.transducer(encoder, decoder, rate=_TOKENS_A_SECOND))
+        model = nemo_models.transducer(encoder, decoder, rate=_TOKENS_A_SECOND)
+    return NemoSearch(model, _threads(size))
 
 
 def _threads(size: Size) -> int:
