@@ -1,7 +1,7 @@
 """The five parts that an ensemble is made of: what each takes and gives, and what it is tried with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from asr_service.engines.ort.profiles import Profiles
@@ -31,6 +31,8 @@ class Assembly:
     options: Options
     engines: str
     """TensorRT's folder for this model, where Triton runs."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """What the ensemble says of itself to whoever asks Triton for its configuration."""
 
     @cached_property
     def ceilings(self) -> list[int]:

@@ -13,7 +13,6 @@ from asr_service.engines.ort.profiles import SYNTAX, Profile, defaults, parse
 from asr_service.engines.ort.settings import PRECISIONS
 from asr_service.triton.options import Options
 from serving.errors import ModelUnavailable
-from serving.models.integrity import fingerprint
 from serving.models.store import ModelStore
 
 # Enough of a fingerprint to tell models apart.
@@ -41,9 +40,12 @@ def triton() -> None:
 
 def _profile(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Profile | None:
     try:
-        return None if text is None else parse(text)
+        profile = None if text is None else parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+    if profile and profile.rows.min > 1:
+        raise click.BadParameter("Triton sends single utterances as well: let the least rows be 1")
+    return profile
 
 
 @triton.command()
@@ -99,22 +101,24 @@ def export(
     if not find_spec("tritonclient"):
         raise click.ClickException("the package tritonclient is missing: pip install 'duoscribe[kserve]'")
     try:
-        for path in _export(shop.store.path(model), folder, name or Path(model).name, language, chosen):
+        for path in _export(shop.store, model, folder, name or Path(model).name, language, chosen):
             click.echo(path)
     except ModelUnavailable as error:
         raise click.ClickException(error.message) from error
 
 
 def _export(
-    directory: Path, folder: Path, name: str, language: str | None, chosen: dict[str, Any]
+    store: ModelStore, name: str, folder: Path, called: str, language: str | None, chosen: dict[str, Any]
 ) -> list[Path]:
     # onnx, ONNX Runtime and gRPC, wanted late: help answers without them.
     from asr_service.triton.assembling import Assembly  # noqa: PLC0415
     from asr_service.triton.families import exportable  # noqa: PLC0415
     from asr_service.triton.repository import write_repository  # noqa: PLC0415
 
-    model = exportable(directory, language)
+    model = exportable(store.path(name), language)
+    info = store.info(name, role="recognition")
     profile = chosen.pop("profile") or defaults(model.layout.family)[-1]
     options = Options(profile, **chosen)
-    engines = f"{options.engines.rstrip('/')}/{name}-{fingerprint(directory)[:_DIGITS]}"
-    return write_repository(Assembly(model, options, engines), name, folder)
+    engines = f"{options.engines.rstrip('/')}/{called}-{info.fingerprint[:_DIGITS]}"
+    about = {"model": Path(name).name, "license": info.license, "fingerprint": info.fingerprint}
+    return write_repository(Assembly(model, options, engines, about), called, folder)

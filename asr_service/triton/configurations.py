@@ -1,6 +1,6 @@
 """Triton's configurations, as messages of its own schema."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tritonclient.grpc import model_config_pb2 as triton
 
@@ -20,8 +20,7 @@ def of_part(name: str, part: Part, options: Options) -> triton.ModelConfig:
     config.instance_group.add(count=options.instances, kind=triton.ModelInstanceGroup.Kind.Value(kind))
     if part.backend == "onnxruntime":
         config.dynamic_batching.SetInParent()
-    for key, value in part.parameters.items():
-        config.parameters[key].string_value = value
+    _set(config, part.parameters)
     if part.accelerator:
         accelerators = config.optimization.execution_accelerators.gpu_execution_accelerator
         accelerators.add(name="tensorrt", parameters=part.accelerator)
@@ -37,10 +36,12 @@ def of_ensemble(
     *,
     takes: Sequence[Tensor],
     gives: Sequence[Tensor],
+    about: Mapping[str, str],
 ) -> triton.ModelConfig:
-    """Parts are found by `part_name`."""
+    """Parts are found by `part_name`; `about` are parameters, which only people read."""
     config = _config(name, takes, gives, options)
     config.platform = "ensemble"
+    _set(config, about)
     for part in parts:
         step = config.ensemble_scheduling.step.add(model_name=part_name(name, part), model_version=NEWEST)
         step.input_map.update(part.takes)
@@ -68,6 +69,11 @@ def _config(
     for tensor in gives:
         _reshape(config.output.add(name=tensor.name, data_type=_kind(tensor.kind), dims=tensor.dims), tensor)
     return config
+
+
+def _set(config: triton.ModelConfig, parameters: Mapping[str, str]) -> None:
+    for name, value in parameters.items():
+        config.parameters[name].string_value = value
 
 
 def _reshape(described: triton.ModelInput | triton.ModelOutput, tensor: Tensor) -> None:

@@ -49,6 +49,7 @@ def compose(
 def _frames(graph: Graph, front_end: GraphFrontEnd, audio: str, ceilings: Sequence[int]) -> str:
     """Of the bucket that so wide rows belong to, (1,)."""
     width = graph.op("Gather", graph.op("Shape", audio), graph.ints([1]))
+    width = graph.op("Max", width, graph.ints(MIN_SAMPLES))
     passed = graph.cast(graph.op("Less", graph.ints(ceilings), width), INT64)
     bucket = graph.op("ReduceSum", passed, graph.ints([0]), keepdims=1)
     bucket = graph.op("Min", bucket, graph.ints(len(ceilings) - 1))

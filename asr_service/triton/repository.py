@@ -68,7 +68,9 @@ def _write_texts(assembly: Assembly, folder: Path) -> None:
 def _write_ensemble(assembly: Assembly, parts: Iterable[Part], folder: Path) -> None:
     """With an empty folder for its version, without which Triton finds none."""
     (folder / VERSION).mkdir(parents=True)
-    config = configurations.of_ensemble(folder.name, parts, assembly.options, takes=GIVEN, gives=[GIVES])
+    config = configurations.of_ensemble(
+        folder.name, parts, assembly.options, takes=GIVEN, gives=[GIVES], about=assembly.about
+    )
     _write_config(config, folder)
 
 

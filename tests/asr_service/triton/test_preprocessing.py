@@ -28,7 +28,7 @@ FRONT_ENDS = {
     "sherpa-nemo-ctc": SherpaNemoFeatures(80, ctc=True, normalize=False),
     "whisper": SherpaWhisperFeatures(tail=3000),
 }
-CEILINGS = [RATE, 2 * RATE, 4 * RATE, 8 * RATE]
+CEILINGS = [4800, RATE, 2 * RATE, 4 * RATE, 8 * RATE]
 LENGTHS = [
     1,
     120,
@@ -80,7 +80,7 @@ def assert_alike(features, ours):
 
 
 def bucket(width):
-    return next(ceiling for ceiling in CEILINGS if width <= ceiling)
+    return next(ceiling for ceiling in CEILINGS if max(width, MIN_SAMPLES) <= ceiling)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from asr_service.triton.commands import Shop, triton
+from serving.models.integrity import fingerprint
 from serving.models.store import ModelStore
 from support.tiny_models import MODELS
 from support.triton import Repository
@@ -55,7 +56,8 @@ def test_it_is_a_command_of_the_project() -> None:
         ("whisper-multilingual", [], "--language names: de, en"),
         ("whisper-multilingual", ["--language", "fr"], "--language names: de, en"),
         ("nemo-ctc", ["--language", "en"], "--language says nothing to a nemo-ctc model"),
-        ("nemo-ctc", ["--profile", "8x"], "is no profile"),
+        ("nemo-ctc", ["--profile", "8x"], "--profile"),
+        ("nemo-ctc", ["--profile", "2:4:8x10"], "let the least rows be 1"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(
@@ -118,3 +120,11 @@ def test_precision_and_place_of_engines_are_chosen(tmp_path: Path) -> None:
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert accelerator.parameters["precision_mode"] == "BF16"
     assert accelerator.parameters["trt_engine_cache_path"].startswith("/srv/engines/asr-")
+
+
+def test_the_ensemble_says_what_it_is(tmp_path: Path) -> None:
+    model = written("nemo-ctc", tmp_path / "model")
+    assert export(model, tmp_path / "repository", "--name", "asr").exit_code == 0
+    parameters = Repository(tmp_path / "repository").models["asr"].config.parameters
+    about = {name: value.string_value for name, value in parameters.items()}
+    assert about == {"model": "model", "license": "", "fingerprint": fingerprint(model)}
