@@ -29,9 +29,9 @@ def check_known(message: Message, path: str = "") -> None:
             f"field {unknown[0].field_number} of {message.DESCRIPTOR.full_name} is not known here; leave it out",
             field=path or None,
         )
-    for field, value in message.ListFields():
-        if field.message_type is not None and not field.is_repeated:
-            check_known(value, f"{path}.{field.name}".lstrip("."))
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type is not None and not field.is_repeated and message.HasField(field.name):
+            check_known(getattr(message, field.name), f"{path}.{field.name}".lstrip("."))
 
 
 @contextmanager
