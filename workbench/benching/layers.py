@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,21 @@ def of_trace(trace: Path, runs: int) -> list[Layer]:
         Layer(name, said["op_name"], said["provider"], calls[name] / runs, taken[name] / runs)
         for name, said in told.items()
     ]
+
+
+def own_times(taken: Mapping[str, float]) -> dict[str, float]:
+    """Of modules by their dotted names, "" being the whole: what each took, less what those below it did."""
+    return {
+        name: max(0.0, total - sum(taken[child] for child in _nearest_below(name, taken)))
+        for name, total in taken.items()
+    }
+
+
+def _nearest_below(name: str, names: Collection[str]) -> Iterator[str]:
+    """Containers that are never called themselves are not among the names: then it is what they contain."""
+    begins = f"{name}." if name else ""
+    below = [other for other in names if other != name and other.startswith(begins)]
+    return (other for other in below if not any(other.startswith(f"{between}.") for between in below))
 
 
 def _is_node(event: Mapping[str, Any]) -> bool:

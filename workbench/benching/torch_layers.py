@@ -6,14 +6,13 @@ too.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import torch
 from torch import nn
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from workbench.benching.layers import Layer
+from workbench.benching.layers import Layer, own_times
 from workbench.runtimes import Runtime, Tensors
 from workbench.torch_runtime import TorchRuntime
 
@@ -26,21 +25,22 @@ def modules(runtime: TorchRuntime, inputs: Tensors, runs: int) -> list[Layer]:
     on_gpu = runtime.device.type == "cuda"
     with _named(runtime.network):
         events = _profiled(runtime, inputs, runs)
-    taken = {
-        str(event.key).removeprefix(_MODULE): (event.count, _microseconds(event, on_gpu=on_gpu))
+    ranges = {
+        str(event.key).removeprefix(_MODULE): event
         for event in events
         if str(event.key).startswith(_MODULE) and event.device_type.name == "CPU"
     }
+    own = own_times({name: _microseconds(event, on_gpu=on_gpu) for name, event in ranges.items()})
     return [
         Layer(
             name or "(the network)",
             type(module).__name__,
             runtime.device.type,
-            taken[name][0] / runs,
-            max(0.0, taken[name][1] - sum(taken[child][1] for child in _children(name, taken))) / runs,
+            ranges[name].count / runs,
+            own[name] / runs,
         )
         for name, module in runtime.network.named_modules()
-        if name in taken
+        if name in ranges
     ]
 
 
@@ -69,17 +69,6 @@ def _profiled(runtime: Runtime, inputs: Tensors, runs: int) -> list[FunctionEven
 
 def _microseconds(event: FunctionEventAvg, *, on_gpu: bool) -> float:
     return float(event.device_time_total if on_gpu else event.cpu_time_total)
-
-
-def _children(name: str, taken: dict[str, Any]) -> Iterator[str]:
-    """Nearest modules below this one that ran: containers without a call of their own have no time."""
-    begins = f"{name}." if name else ""
-    below = [other for other in taken if other != name and other.startswith(begins)]
-    return (
-        other
-        for other in below
-        if not any(other.startswith(f"{between}.") for between in below if between != other)
-    )
 
 
 @contextmanager
