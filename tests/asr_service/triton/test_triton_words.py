@@ -27,7 +27,6 @@ PROFILE = "1:8:8x0.5:4:8"
 MODELS: dict[str, tuple[Write, str]] = {
     "conformer-transducer": (SHERPA_ONNX["conformer-transducer"], "gpu"),
     "zipformer-ctc": (SHERPA_ONNX["zipformer-ctc"], "gpu"),
-    "fastconformer-rnnt": (SHERPA_ONNX["fastconformer-rnnt"], "cpu"),
     "fastconformer-tdt-of-onnx-asr": (ONNX_ASR["fastconformer-tdt"], "gpu"),
     "citrinet": (SHERPA_ONNX["citrinet"], "cpu"),
 }
