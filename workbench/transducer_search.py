@@ -7,8 +7,8 @@ import torch
 from asr_service.engines.ort.gate import Tokens
 from workbench.ctc_search import spelled
 from workbench.networks import greedy, icefall_export, nemo_export, nemo_models, stateless, stateless_greedy
-from workbench.networks.threads import one_thread, threads
-from workbench.recipe import Arrays
+from workbench.networks.threads import one_thread, repeatable
+from workbench.recipe import Arrays, Size
 
 
 class IcefallSearch:
@@ -28,17 +28,17 @@ class IcefallSearch:
 
 
 class NemoSearch:
-    """Greedy, of RNN-T or TDT, on so many threads."""
+    """Greedy, of RNN-T or TDT."""
 
-    def __init__(self, model: nemo_models.Transducer, count: int) -> None:
+    def __init__(self, model: nemo_models.Transducer, size: Size) -> None:
         # Not the encoder, which is large.
-        self._threads = count
+        self._size = size
         self._prediction, self._joint = model.prediction, model.joint
         self._symbols = nemo_export.symbols(model.dims.tokens)
 
     def tokens(self, outputs: Arrays) -> Tokens:
         encoded, lengths = torch.tensor(outputs["outputs"]), torch.tensor(outputs["encoded_lengths"])
-        with threads(self._threads):
+        with repeatable(self._size):
             return [row.tokens for row in greedy.search(self._prediction, self._joint, encoded, lengths)]
 
     def text(self, tokens: Sequence[int]) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 
 from asr_service.engines.ort.features import NemoFeatures
 from asr_service.engines.ort.profiles import Range
-from serving.cores import cores
 from workbench.listening import features
 from workbench.recipe import Arrays, Case, Profile, Recipe, Size, Walk
 from workbench.token_judge import AGREEMENT_OF_RANDOM_WEIGHTS, Search, TokenJudge
@@ -55,9 +54,9 @@ def _sample(bins: int, case: Case, seed: int) -> Arrays:
 @cache
 def _encoder(size: Size) -> "FastConformer":
     from workbench.networks import fastconformer, nemo_models  # noqa: PLC0415 - with PyTorch
-    from workbench.networks.threads import threads  # noqa: PLC0415
+    from workbench.networks.threads import repeatable  # noqa: PLC0415
 
-    with threads(_threads(size)):
+    with repeatable(size):
         return nemo_models.transducer_encoder(
             {"full": fastconformer.PARAKEET_0_6B, "tiny": fastconformer.TINY}[size]
         )
@@ -66,7 +65,7 @@ def _encoder(size: Size) -> "FastConformer":
 @cache
 def _search(size: Size) -> Search:
     from workbench.networks import fastconformer, nemo_models, prediction  # noqa: PLC0415 - with PyTorch
-    from workbench.networks.threads import threads  # noqa: PLC0415
+    from workbench.networks.threads import repeatable  # noqa: PLC0415
     from workbench.transducer_search import NemoSearch  # noqa: PLC0415
 
     encoder, decoder = {
@@ -76,11 +75,6 @@ def _search(size: Size) -> Search:
             prediction.Dimensions(tokens=200, encoder=64, width=64, layers=1, durations=5),
         ),
     }[size]
-    with threads(_threads(size)):
+    with repeatable(size):
         model = nemo_models.transducer(encoder, decoder, rate=_TOKENS_A_SECOND)
-    return NemoSearch(model, _threads(size))
-
-
-def _threads(size: Size) -> int:
-    """As many each time, whatever ran before: the weights are the same then."""
-    return cores() if size == "full" else 1
+    return NemoSearch(model, size)
