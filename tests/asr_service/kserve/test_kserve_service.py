@@ -4,6 +4,7 @@ import asyncio
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,8 +16,9 @@ from tritonclient.grpc import aio, service_pb2, service_pb2_grpc
 
 from asr_service.engines.base import Recognition, Speech
 from asr_service.loading import LoadedModels
+from support.certificates import Authority
 from support.fake_service import status_of
-from support.kserve import batch, blocking_client, floats, kserve_door, refusal, tensor
+from support.kserve import batch, blocking_client, floats, kserve_door, refusal, tensor, texts
 from support.recognition import INFO, FakeEngine, asr_config, asr_door, loaded, measured_words, speech
 from support.waiting import until
 
@@ -166,7 +168,7 @@ async def test_who_cancels_frees_the_queue_and_the_engine() -> None:
 async def test_a_deadline_that_passes_frees_them_too() -> None:
     engine, _ = held()
     async with kserve_door(engine) as kserve:
-        code, _ = await refusal(kserve.infer(TALK, client_timeout=1.0))
+        code, _ = await refusal(kserve.infer(TALK, client_timeout=2.0))
         await until(lambda: kserve.door.metric("duoscribe_asr_given_up_recordings_total") == 1)
         assert kserve.door.metric("duoscribe_asr_queue_utterances") == 0
     assert code == "DEADLINE_EXCEEDED"
@@ -232,3 +234,21 @@ async def test_without_its_extra_the_service_does_not_speak_it(monkeypatch: pyte
             await health.Check(health_pb2.HealthCheckRequest(service=NAME))
     assert status.code == code_pb2.UNIMPLEMENTED
     assert raised.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_callers_without_a_certificate_are_kept_out_where_one_is_asked_for(tmp_path: Path) -> None:
+    authority = Authority()
+    authority.identity("server").write(tmp_path / "server")
+    authority.identity("caller").write(tmp_path / "caller")
+    server, caller = tmp_path / "server", tmp_path / "caller"
+    config = asr_config(
+        tls_certificate=server / "tls.crt", tls_key=server / "tls.key", tls_client_ca=server / "ca.crt"
+    )
+    trusting = {"ssl": True, "root_certificates": str(caller / "ca.crt")}
+    known = {"private_key": str(caller / "tls.key"), "certificate_chain": str(caller / "tls.crt")}
+    inputs = [tensor("audio_signal", TALK)]
+    async with asr_door(config=config) as door:
+        async with aio.InferenceServerClient(door.server.address, **trusting, **known) as client:
+            assert texts(await client.infer("fake", inputs)) == ["w50 w50"]
+        async with aio.InferenceServerClient(door.server.address, **trusting) as client:
+            assert (await refusal(client.infer("fake", inputs)))[0] == "UNAVAILABLE"
