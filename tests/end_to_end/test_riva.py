@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,6 +25,7 @@ from support.transcripts import Caller, spoken_words
 pytestmark = pytest.mark.models
 
 SPOKEN = conversation(20)
+MANUAL = (Path(__file__).parents[2] / "docs" / "riva.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,17 @@ async def test_a_file_in_one_message_has_the_words_and_speakers_of_the_gateways_
     assert answer.results[-1].audio_processed == pytest.approx(SPOKEN.seconds, abs=0.01)
     riva.client.print_offline(answer)
     assert f"Final transcript: {text_of(answer.results)}" in capsys.readouterr().out
+
+
+async def test_the_manuals_example_works(deployment: Deployment, wav: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", MANUAL, re.DOTALL)[0]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", code, deployment.gateway.address, str(wav)), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    final = output.decode().partition("Final transcript: ")[2]
+    assert word_error_rate(SPOKEN, final) < 0.1
 
 
 async def test_a_file_streamed_by_the_clients_own_helpers_is_told_as_it_goes(
