@@ -15,6 +15,7 @@ from asr_service.triton.options import Options
 from serving.errors import ModelUnavailable
 from serving.models.store import ModelStore
 
+_NEEDED = ("onnx", "onnxruntime", "tritonclient")
 # Enough of a fingerprint to tell models apart.
 _DIGITS = 12
 
@@ -98,8 +99,10 @@ def export(
     MODEL is a name that `duoscribe models list` shows, or a folder; its fp32 files are taken. Transducers, TDT, CTC and
     Whisper can be exported.
     """
-    if not find_spec("tritonclient"):
-        raise click.ClickException("the package tritonclient is missing: pip install 'duoscribe[kserve]'")
+    if missing := [package for package in _NEEDED if not find_spec(package)]:
+        raise click.ClickException(
+            f"the package {missing[0]} is missing: pip install 'duoscribe[asr,cpu,kserve]'"
+        )
     try:
         for path in _export(shop.store, model, folder, name or Path(model).name, language, chosen):
             click.echo(path)
