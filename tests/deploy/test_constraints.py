@@ -62,7 +62,7 @@ def closure(*names: str) -> set[str]:
     [
         *(
             (extra, ("services.txt",))
-            for extra in ("asr", "cpu", "diarization", "gateway", "kserve", "models")
+            for extra in ("asr", "cpu", "diarization", "gateway", "http", "kserve", "models")
         ),
         *((extra, ("services.txt", file)) for file, extra in ON_GPU.items()),
     ],
@@ -88,5 +88,5 @@ def test_files_that_are_used_together_do_not_contradict_each_other(file):
 
 def test_the_gateway_brings_neither_torch_nor_an_engine():
     heavy = {"torch", "onnxruntime", "onnxruntime-gpu", "sherpa-onnx", "pyannote-audio"}
-    assert not closure("duoscribe[gateway]") & heavy
+    assert not closure("duoscribe[gateway,http]") & heavy
     assert heavy & closure("duoscribe[diarization]")

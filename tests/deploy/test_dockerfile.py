@@ -87,9 +87,9 @@ def test_what_is_installed_is_constrained(target):
             assert (ROOT / "deploy" / file.removeprefix("/opt/duoscribe/")).is_file()
 
 
-def test_the_gateway_installs_its_own_extra_only():
+def test_the_gateway_installs_its_own_extras_only():
     installs = [item.value for item in IMAGES.instructions("gateway-env") if "pip install" in item.value]
-    assert [re.findall(r"\.whl\)\[([\w,-]+)\]", command) for command in installs] == [["gateway"]]
+    assert [re.findall(r"\.whl\)\[([\w,-]+)\]", command) for command in installs] == [["gateway,http"]]
 
 
 @pytest.mark.parametrize("name", IMAGES.stages)
