@@ -31,6 +31,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         asr, diarization = start("asr_service"), start("diarization_service")
         gateway = start(
             "gateway",
+            "--http-address",
+            "127.0.0.1:0",
             "--asr",
             asr.address,
             "--diarization",
