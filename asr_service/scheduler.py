@@ -35,18 +35,13 @@ class Limits:
 
 @dataclass(eq=False)
 class Stream:
-    """One caller's place at the engine, for a recording or several at once."""
+    """One recording's place at the engine."""
 
     _scheduler: "Scheduler"
     _room: asyncio.Semaphore
-    _recordings: int
-    """Those that may still bring utterances."""
     jobs: set[Job] = field(default_factory=set)
     """Whose results are still to come."""
-
-    @property
-    def is_complete(self) -> bool:
-        return self._recordings == 0
+    is_complete: bool = False
 
     async def submit(self, speech: Speech) -> "asyncio.Future[Decoded]":
         """Queues an utterance; waits while the stream's backlog or the whole queue is full.
@@ -57,8 +52,8 @@ class Stream:
         return await self._scheduler.enqueue(self, speech)
 
     def complete(self) -> None:
-        """Says that no further utterance of a recording will come; after the last one no other stream's waits for one."""
-        self._recordings -= 1
+        """Says that no further utterance will come, so that no other stream's waits for one."""
+        self.is_complete = True
         self._scheduler.wake()
 
     def delivered(self) -> None:
@@ -101,13 +96,14 @@ class Scheduler:
         self._decoder.close()
 
     @asynccontextmanager
-    async def stream(self, recordings: int = 1) -> AsyncIterator[Stream]:
-        """A stream of one recording or several. What is left of it on exit leaves the queue, and its batch is stopped if it was alone there.
+    async def stream(self, *, is_let_in: bool = False) -> AsyncIterator[Stream]:
+        """A recording's stream. What is left of it on exit leaves the queue, and its batch is stopped if it was alone there.
 
-        Raises Overloaded while the queue is full.
+        Raises Overloaded while the queue is full, unless its caller `is_let_in` already.
         """
-        self._check_room()
-        stream = Stream(self, asyncio.Semaphore(self._limits.backlog), recordings)
+        if not is_let_in:
+            self.check_room()
+        stream = Stream(self, asyncio.Semaphore(self._limits.backlog))
         self._streams.add(stream)
         is_whole = False
         try:
@@ -147,7 +143,8 @@ class Scheduler:
         """Lets the dispatcher think again about whom it waits for."""
         self._news.set()
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Raises Overloaded while the queue is full."""
         if self._has_room.is_set():
             return
         self._metrics.refused()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 from tritonclient.grpc import service_pb2
@@ -67,8 +66,6 @@ OUTPUTS = {
 }
 DEFAULT_OUTPUTS = (TEXTS,)
 
-Response: TypeAlias = service_pb2.ModelInferResponse
-
 
 def answered(
     request: service_pb2.ModelInferRequest,
@@ -77,9 +74,11 @@ def answered(
     recordings: Sequence[Heard],
     *,
     is_batch: bool,
-) -> Response:
+) -> service_pb2.ModelInferResponse:
     """Tensors of shape (recordings, n), or (n,) where the audio had no dimension for recordings."""
-    response = Response(model_name=request.model_name, model_version=version, id=request.id)
+    response = service_pb2.ModelInferResponse(
+        model_name=request.model_name, model_version=version, id=request.id
+    )
     for name in outputs:
         array = OUTPUTS[name].array(recordings)
         shape = array.shape if is_batch else array.shape[1:]

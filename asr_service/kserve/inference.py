@@ -13,7 +13,6 @@ from asr_service.kserve.model import VERSION
 from asr_service.kserve.requests import Asked, read_request
 from asr_service.languages import known_language
 from asr_service.recognizer import Recognizer
-from asr_service.scheduler import Stream
 from asr_service.utterances import CutOptions, Pcm
 from serving import logs, tracing
 from serving.audio import Bounds, Decoder, Recording, open_recording
@@ -35,16 +34,16 @@ class Inference:
     async def infer(
         self, request: service_pb2.ModelInferRequest, recognizer: Recognizer, *, streamed: bool = False
     ) -> service_pb2.ModelInferResponse:
-        """The recordings of a request are one stream at the scheduler, with the room of one, so that all callers take turns.
+        """A request is let in once, with all its recordings; each of them is a stream at the scheduler.
 
         Raises InvalidRequest, RecordingTooLong, Overloaded, and an ExceptionGroup of what recognition raises.
         """
         _bind_id(request.id)
+        recognizer.scheduler.check_room()
         asked = await asyncio.to_thread(self._read, request, streamed=streamed)
         language = known_language(asked.parameters.language, recognizer.info, field="parameters.language")
         tracing.describe(models=tracing.model_names(recognizer.models.infos))
-        async with recognizer.scheduler.stream(len(asked.recordings)) as stream:
-            heard = await self._recognize_all(asked, language, recognizer, stream)
+        heard = await self._recognize_all(asked, language, recognizer)
         return answered(request, VERSION, asked.outputs, heard, is_batch=asked.is_batch)
 
     def _read(self, request: service_pb2.ModelInferRequest, *, streamed: bool) -> Asked:
@@ -52,16 +51,19 @@ class Inference:
         check_recording_message(request, self._config)
         return read_request(request, max_seconds=self._config.max_audio_seconds, streamed=streamed)
 
-    async def _recognize_all(
-        self, asked: Asked, language: str | None, recognizer: Recognizer, stream: Stream
-    ) -> list[Heard]:
-        # Who listens to a recording holds memory; more of them than may have an utterance at the engine gain nothing.
+    async def _recognize_all(self, asked: Asked, language: str | None, recognizer: Recognizer) -> list[Heard]:
+        # As many at once as one recording may have utterances at the engine, so that other callers wait no longer for many
+        # recordings than for a long one.
         room = asyncio.Semaphore(recognizer.limits.backlog)
         cuts = whole(recognizer.cuts)
 
         async def recognize(pcm: Pcm) -> tuple[Heard, dict[str, float]]:
             heard = Heard()
-            async with room, self._recording(pcm, asked.parameters.sample_rate) as recording:
+            async with (
+                room,
+                recognizer.scheduler.stream(is_let_in=True) as stream,
+                self._recording(pcm, asked.parameters.sample_rate) as recording,
+            ):
                 summary = await recognizer.recognize(recording.blocks(), stream, language, heard.take, cuts)
             return heard, summary
 

@@ -172,19 +172,6 @@ async def test_nobody_waits_for_a_stream_that_is_complete_or_gone() -> None:
         assert said(await asyncio.wait_for(futures[0], 5)) == 1
 
 
-async def test_a_stream_of_several_recordings_is_complete_with_the_last_of_them() -> None:
-    async with (
-        scheduling(max_batch=4, max_delay=60.0) as bench,
-        bench.stream() as one,
-        bench.scheduler.stream(recordings=2) as both,
-    ):
-        futures = await submit_all(one, [1])
-        both.complete()
-        assert await held_back(futures[0])
-        both.complete()
-        assert said(await asyncio.wait_for(futures[0], 5)) == 1
-
-
 async def test_a_stream_alone_does_not_wait() -> None:
     async with scheduling(max_batch=4, max_delay=60.0) as bench, bench.stream() as stream:
         (future,) = await submit_all(stream, [1])

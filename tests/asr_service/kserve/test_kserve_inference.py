@@ -159,17 +159,35 @@ async def test_rows_and_other_callers_share_batches_and_keep_their_words() -> No
     assert [len(heard) for heard in engine.batches[:2]] == [1, 4]
 
 
-async def test_a_batch_takes_its_turn_as_one_caller() -> None:
-    """Two places of each batch for the request with many rows, and two for the other one."""
-    engine = FakeEngine(info=replace(INFO, max_batch=4), gate=(gate := threading.Event()))
+async def test_many_recordings_of_a_request_hold_others_back_no_more_than_a_long_one() -> None:
+    """Two of its rows are at the engine; the other caller comes right behind them."""
+    engine = FakeEngine(gate=(gate := threading.Event()))
+    async with kserve_door(engine, asr_config(backlog=2)) as kserve:
+        many = asyncio.create_task(kserve.infer(batch(*[LOUD] * 6)))
+        assert await asyncio.to_thread(engine.started.acquire, timeout=5)
+        await kserve.door.queued(1)
+        other = asyncio.create_task(kserve.infer(QUIET))
+        await kserve.door.queued(2)
+        gate.set()
+        await asyncio.gather(many, other)
+    loudness = [round(float(np.abs(heard.samples).max()), 1) for heard in engine.asked]
+    assert loudness == [0.8, 0.8, 0.2, 0.8, 0.8, 0.8, 0.8]
+
+
+async def test_recordings_of_a_request_share_batches_with_their_like_whatever_their_order() -> None:
+    """As they do where the engine takes equal lengths together."""
+    short, long = LOUD[:24_000], QUIET
+    engine = FakeEngine(
+        info=replace(INFO, max_batch=4),
+        gate=(gate := threading.Event()),
+        bucket=lambda heard: int(heard.seconds > 2),
+    )
     async with kserve_door(engine, asr_config(backlog=8)) as kserve:
         first = asyncio.create_task(kserve.infer(LOUD))
         assert await asyncio.to_thread(engine.started.acquire, timeout=5)
-        many = asyncio.create_task(kserve.infer(batch(*[LOUD] * 6)))
+        mixed = asyncio.create_task(kserve.texts(batch(short, long, short, long, short, long)))
         await kserve.door.queued(6)
-        few = asyncio.create_task(kserve.infer(batch(*[QUIET] * 2)))
-        await kserve.door.queued(8)
         gate.set()
-        await asyncio.gather(first, many, few)
-    loudness = [round(float(np.abs(heard.samples).max()), 1) for heard in engine.batches[1]]
-    assert sorted(loudness) == [0.2, 0.2, 0.8, 0.8]
+        await first
+        assert await mixed == ["w80", "w20 w20 w20"] * 3
+    assert [len(heard) for heard in engine.batches] == [1, 3, 3]

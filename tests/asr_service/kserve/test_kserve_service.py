@@ -162,7 +162,7 @@ async def test_who_cancels_frees_the_queue_and_the_engine() -> None:
         assert await asyncio.to_thread(engine.stopped.acquire, timeout=5)
         await until(lambda: kserve.door.metric("duoscribe_streams") == 0)
         assert kserve.door.metric("duoscribe_asr_queue_utterances") == 0
-        assert kserve.door.metric("duoscribe_asr_given_up_recordings_total") == 1
+        assert kserve.door.metric("duoscribe_asr_given_up_recordings_total") == 5
 
 
 async def test_a_deadline_that_passes_frees_them_too() -> None:
@@ -252,3 +252,14 @@ async def test_callers_without_a_certificate_are_kept_out_where_one_is_asked_for
             assert texts(await client.infer("fake", inputs)) == ["w50 w50"]
         async with aio.InferenceServerClient(door.server.address, **trusting) as client:
             assert (await refusal(client.infer("fake", inputs)))[0] == "UNAVAILABLE"
+
+
+async def test_a_full_queue_refuses_a_new_request_and_finishes_those_it_has() -> None:
+    engine, gate = held()
+    async with kserve_door(engine, asr_config(max_queue=1, backlog=3)) as kserve:
+        taken = asyncio.create_task(kserve.texts(batch(*[TALK] * 5)))
+        await kserve.door.queued(2)
+        code, message = await refusal(kserve.infer(TALK))
+        gate.set()
+        assert await taken == ["w50 w50"] * 5
+    assert (code, "try again later" in message) == ("RESOURCE_EXHAUSTED", True)
