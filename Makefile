@@ -47,6 +47,9 @@ bench: $(VENV)/.dev ## Measure speed, memory and whose words are whose, against 
 	$(RUN) -m benchmarks.diarization --seconds 40 --repeat 1
 	$(RUN) -m benchmarks.diarization_streams --seconds 60 --at-once 1 4
 	$(RUN) -m benchmarks.stability
+	rm -f build/bench.csv
+	$(RUN) -m asr_service.engines bench vocos --rows 1 --csv build/bench.csv
+	$(RUN) -m asr_service.engines report build/bench.csv
 
 hostile: $(VENV)/.dev ## Send 10,000 hostile files and uploads: no crash, no hang, no bug
 	$(RUN) -m benchmarks.hostile_input
