@@ -79,15 +79,17 @@ class Pipeline(nn.Module):
 
 def collapsed(best: Tensor, heard: Tensor, blank: int) -> Tensor:
     """Best tokens of frames, [B, T], without repetitions, blanks, and frames that are not `heard`: [B, T], FILLING behind."""
-    before = torch.cat([torch.full_like(best[:, :1], blank), best[:, :-1]], dim=1)
-    kept = heard & (best != blank) & (best != before)
+    changed = torch.cat([best[:, :1] != blank, best[:, 1:] != best[:, :-1]], dim=1)
+    kept = heard & (best != blank) & changed
     frames = torch.arange(best.shape[1], device=best.device)
-    # A running sum as a product: TensorRT runs others as loops. Exact, for there are fewer frames than half precision has
-    # whole numbers.
+    # A running sum as a product, since TensorRT runs others as loops. Places are computed with instead of tokens, for half
+    # precision has all of their numbers.
     up_to = (frames.unsqueeze(1) <= frames).float()
-    places = (kept.float() @ up_to).to(best.dtype) - 1
+    places = (kept.float() @ up_to).to(frames.dtype) - 1
     goes = kept.unsqueeze(1) & (places.unsqueeze(1) == frames.unsqueeze(1))
-    return torch.where(goes, best.unsqueeze(1), FILLING).amax(dim=2)
+    came_from = torch.where(goes, frames.float(), FILLING).amax(dim=2)
+    tokens = best.gather(1, came_from.clamp(min=0).to(frames.dtype))
+    return torch.where(came_from >= 0, tokens, FILLING)
 
 
 def _heard(frames: int, lengths: Tensor) -> Tensor:
