@@ -62,7 +62,7 @@ def closure(*names: str) -> set[str]:
     [
         *(
             (extra, ("services.txt",))
-            for extra in ("asr", "cpu", "diarization", "gateway", "http", "kserve", "models")
+            for extra in ("asr", "cpu", "diarization", "gateway", "http", "kserve", "models", "riva")
         ),
         *((extra, ("services.txt", file)) for file, extra in ON_GPU.items()),
     ],

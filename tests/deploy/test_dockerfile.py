@@ -89,7 +89,7 @@ def test_what_is_installed_is_constrained(target):
 
 def test_the_gateway_installs_its_own_extras_only():
     installs = [item.value for item in IMAGES.instructions("gateway-env") if "pip install" in item.value]
-    assert [re.findall(r"\.whl\)\[([\w,-]+)\]", command) for command in installs] == [["gateway,http"]]
+    assert [re.findall(r"\.whl\)\[([\w,-]+)\]", command) for command in installs] == [["gateway,http,riva"]]
 
 
 @pytest.mark.parametrize("name", IMAGES.stages)
