@@ -6,7 +6,6 @@ from asr_service.engines.lazy import LazyGroup, Place
 
 _CACHED = "asr_service.engines.cached"
 _WORKBENCH = "workbench.commands"
-_BENCH = "workbench.benching.commands"
 _PLACES = {
     "recipes": Place(_WORKBENCH, "recipes", "List the models that the workbench knows."),
     "export": Place(_WORKBENCH, "export", "Write a recipe's ONNX file, and check it against PyTorch."),
@@ -14,8 +13,10 @@ _PLACES = {
     "compare": Place(
         "workbench.compare", "compare", "Compare a recipe's outputs with PyTorch's and the CPU's."
     ),
-    "bench": Place(_BENCH, "bench", "Time a recipe's batches on every runtime."),
-    "report": Place(_BENCH, "report", "Show what bench wrote: tables in Markdown, plots in SVG."),
+    "bench": Place("workbench.benching.commands", "bench", "Time a recipe's batches on every runtime."),
+    "report": Place(
+        "workbench.benching.reporting", "report", "Show what bench wrote: tables in Markdown, plots in SVG."
+    ),
     "list": Place(_CACHED, "list_engines", "List engines: of what, for which batches, built on what."),
     "check": Place(_CACHED, "check", "Read every engine whole, and say which are damaged."),
     "clean": Place(_CACHED, "clean", "Remove engines."),

@@ -1,7 +1,6 @@
-"""`duoscribe engines bench` and `report`."""
+"""`duoscribe engines bench`."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,19 +8,13 @@ import click
 from asr_service.engines.ort.devices import look
 from serving.cores import cores
 from serving.errors import ModelUnavailable
-from workbench.benching import plots, table
 from workbench.benching.errand import Errand, in_own_process, prepare
 from workbench.benching.opening import available
-from workbench.benching.row import read
-from workbench.benching.series import Comparison, compare
 from workbench.benching.timing import Budget
 from workbench.commands import failing_in_one_line, listed, recipe_argument, size_option, tell
 from workbench.loading import load
 from workbench.recipe import Size
 from workbench.runtimes import Kind, parse_kind
-
-# What an engine has to be faster than, as published figures have it.
-_BASES = ("pytorch-fp16", "pytorch-fp32")
 
 
 @click.command()
@@ -114,51 +107,3 @@ def _succeeds(errand: Errand) -> bool:
         tell(f"{errand.kind}: {error.message}")
         return False
     return True
-
-
-@click.command()
-@click.argument(
-    "files", nargs=-1, required=True, metavar="CSV...", type=click.Path(dir_okay=False, path_type=Path)
-)
-@click.option(
-    "--plots",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write plots to this folder, as SVG: throughput over rows and latency over length.",
-)
-@click.option(
-    "--base",
-    default="",
-    metavar="RUNTIME",
-    help="What the others are compared with.  [default: pytorch-fp16, or pytorch-fp32, or the first]",
-)
-@click.option("--percentiles", is_flag=True, help="Also a table of all times.")
-def report(files: Sequence[Path], folder: Path | None, base: str, *, percentiles: bool) -> None:
-    """Print what `bench` wrote as Markdown: each recipe's runtimes side by side.
-
-    The files may come from several environments and machines; where two have the same batch of the same runtime, the
-    later file's holds.
-    """
-    with failing_in_one_line():
-        comparisons = compare(row for path in files for row in read(path))
-    for comparison in comparisons:
-        click.echo(_section(comparison, (base,) if base else _BASES, percentiles=percentiles))
-        if folder is not None:
-            _draw(comparison, folder)
-
-
-def _section(comparison: Comparison, bases: Sequence[str], *, percentiles: bool) -> str:
-    parts = [
-        f"### {comparison.title}",
-        table.legend(comparison),
-        table.summary(comparison, comparison.base(bases)),
-        *([table.percentiles(comparison)] if percentiles else []),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _draw(comparison: Comparison, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    name = comparison.title.replace(", ", "-")
-    plots.throughput(comparison, folder / f"{name}-throughput.svg")
-    plots.latency(comparison, folder / f"{name}-latency.svg")
