@@ -61,6 +61,30 @@ def test_features_stay_in_single_precision_where_the_model_is_halved(pipeline: P
     assert torch.equal(features, single)
 
 
+def halved_features() -> LogMel:
+    """As TensorRT may compute them, which chooses by itself."""
+    features = LogMel(BINS)
+    features.waves, features.filters = features.waves.half(), features.filters.half()
+    return features
+
+
+@pytest.mark.parametrize("peak", [1.0, 0.5, 0.05])
+def test_halved_features_are_nearly_the_same(peak: float) -> None:
+    sound = babble(3, seed=0).unsqueeze(0)
+    sound, length = peak * sound / sound.abs().max(), torch.tensor([sound.shape[1]])
+    expected, _ = LogMel(BINS)(sound, length)
+    got, _ = halved_features()(sound.half(), length)
+    assert got.dtype == torch.float16
+    assert (got.float() - expected).norm() / expected.norm() < 0.03
+
+
+@pytest.mark.parametrize("hertz", [0, 300, 1000, 4000, 7900])
+def test_nothing_overflows_in_halved_features_of_a_full_scale_sine(hertz: int) -> None:
+    sine = torch.sin(torch.arange(16_000) * (2 * torch.pi * hertz / 16_000)).unsqueeze(0)
+    features, _ = halved_features()(sine.half(), torch.tensor([16_000]))
+    assert features.isfinite().all()
+
+
 @torch.inference_mode()
 def test_tokens_are_those_of_features_model_and_search_one_after_another(pipeline: Pipeline) -> None:
     samples, lengths = utterances()

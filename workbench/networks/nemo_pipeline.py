@@ -21,9 +21,10 @@ from workbench.networks.nemo_ctc import Ctc
 FILLING = -1
 """What stands behind the last token of a row."""
 
-# Powers of two, so that nothing but range changes: engines in half precision have 6e-8 to 65504 for what is squared and summed,
-# and normalisation takes these out again. Spectra of a full-scale sine reach 100.
-_AMPLITUDE, _POWER = 2.0, 16.0
+_LOUDER = 64.0
+"""Times which power is summed; normalisation takes it out again. TensorRT may choose half precision, of 6e-8 to 65504: squared
+spectra of a full-scale sine reach 39,000, and the guard of silence is 6e-8 by itself."""
+
 _LEAST_DEVIATION = 1e-5
 
 
@@ -37,9 +38,9 @@ class LogMel(nn.Module):
         super().__init__()
         spectrum = MelSpectrum(HANN, SIZE, slaney_filters(bins, SIZE, 8000))
         waves, filters = spectrum.matrices(np.eye(LENGTH))
-        self.register_buffer("waves", torch.from_numpy(_AMPLITUDE * waves).float(), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(_POWER * filters).float(), persistent=False)
-        self._guard = float(GUARD) * _AMPLITUDE**2 * _POWER
+        self.register_buffer("waves", torch.from_numpy(waves).float(), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(_LOUDER * filters).float(), persistent=False)
+        self._guard = _LOUDER * float(GUARD)
 
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples [B, S] at 16 kHz, S in whole steps of 160, and lengths [B] → [B, bins, S / 160] and their lengths [B]."""
