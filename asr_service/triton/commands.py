@@ -49,10 +49,16 @@ def _profile(_context: click.Context, _parameter: click.Parameter, text: str | N
     return profile
 
 
+def _name(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    if name is not None and (name != Path(name).name or name.startswith(".")):
+        raise click.BadParameter("it is the name of a folder, not of a way to one")
+    return name
+
+
 @triton.command()
 @click.argument("model")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--name", help="What clients call it; without it, as MODEL is called.")
+@click.option("--name", callback=_name, help="What clients call it; without it, as MODEL is called.")
 @click.option("--language", help="The language of a multilingual Whisper model, as en.")
 @click.option(
     "--profile",
@@ -104,7 +110,7 @@ def export(
             f"the package {missing[0]} is missing: pip install 'duoscribe[asr,cpu,kserve]'"
         )
     try:
-        for path in _export(shop.store, model, folder, name or Path(model).name, language, chosen):
+        for path in _export(shop.store, model, folder, name or Path(model).resolve().name, language, chosen):
             click.echo(path)
     except ModelUnavailable as error:
         raise click.ClickException(error.message) from error

@@ -8,6 +8,7 @@ from onnx import helper
 
 from asr_service.engines.ort.refining import refine
 from asr_service.triton.families import Exportable
+from serving.errors import ModelUnavailable
 
 _SWAPPED = "rows_first/"
 
@@ -15,9 +16,13 @@ _SWAPPED = "rows_first/"
 def write_encoder(model: Exportable, path: Path, *, may_round: bool) -> None:
     """`may_round`: where its weights do not fit into one message they are kept in 16 bits, as the engine computes anyhow.
 
-    Raises what onnx and onnxruntime raise for a broken model.
+    Raises ModelUnavailable for a broken model.
     """
-    refine(model.encoder, path, may_round=may_round)
+    try:
+        refine(model.encoder, path, may_round=may_round)
+    except Exception as error:  # onnx's and onnxruntime's have no common base
+        said = str(error).partition("\n")[0]
+        raise ModelUnavailable(f"{model.encoder} cannot be used ({said}); fetch the model again") from error
     if model.rows_second:
         graph = onnx.load(path, load_external_data=False)
         _swap(graph.graph, model.encoded.values())

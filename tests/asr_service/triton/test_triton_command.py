@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -57,6 +58,7 @@ def test_it_is_a_command_of_the_project() -> None:
         ("whisper-multilingual", ["--language", "fr"], "--language names: de, en"),
         ("nemo-ctc", ["--language", "en"], "--language says nothing to a nemo-ctc model"),
         ("nemo-ctc", ["--profile", "8x"], "--profile"),
+        ("nemo-ctc", ["--name", "../asr"], "the name of a folder"),
         ("nemo-ctc", ["--profile", "2:4:8x10"], "let the least rows be 1"),
     ],
 )
@@ -81,6 +83,17 @@ def test_weights_in_8_bits_are_refused(tmp_path: Path) -> None:
     result = export("whisper-tiny.en", tmp_path)
     assert result.exit_code == 1
     assert "name a folder with the model's fp32 files" in result.output
+
+
+def test_a_broken_encoder_is_named(tmp_path: Path) -> None:
+    model = written("nemo-ctc", tmp_path / "model")
+    graph = onnx.load(model / "model.onnx")
+    graph.graph.node[-1].op_type = "Nonsense"
+    onnx.save(graph, model / "model.onnx")
+    result = export(model, tmp_path / "repository")
+    assert result.exit_code == 1
+    assert f"{model / 'model.onnx'} cannot be used" in result.output
+    assert not list((tmp_path / "repository").iterdir())
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
