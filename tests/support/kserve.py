@@ -1,8 +1,9 @@
 """What tests say to the recognition service through Triton's own client, unmodified."""
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from asr_service.config import AsrConfig
 from asr_service.engines.base import Engine
-from support.recognition import AsrDoor, asr_door
+from support.recognition import INFO, AsrDoor, FakeEngine, asr_door
 
 WORDS = ("words", "word_start_times", "word_end_times", "word_confidences")
 
@@ -54,6 +55,12 @@ def blocking_client(address: str) -> Iterator[blocking.InferenceServerClient]:
     """For threads other than the event loop's."""
     with blocking.InferenceServerClient(address) as client:
         yield client
+
+
+def held(**changes: Any) -> tuple[FakeEngine, threading.Event]:
+    """An engine that answers once the event is set."""
+    gate = threading.Event()
+    return FakeEngine(info=replace(INFO, **changes), gate=gate), gate
 
 
 def tensor(name: str, array: npt.NDArray[Any]) -> InferInput:
