@@ -187,6 +187,7 @@ def configuration(
     accept_partial: bool = False,
     omit_progress: bool = False,
     speaker_embeddings: bool = False,
+    omit_speakers: bool = False,
 ) -> gateway_pb2.TranscriptionConfig:
     """A request for a container file called `name`, or for raw samples where `pcm` says how they are stored."""
     container = None if pcm is not None else audio_pb2.ContainerFormat(name=name)
@@ -200,6 +201,7 @@ def configuration(
             accept_partial=accept_partial,
             omit_progress=omit_progress,
             speaker_embeddings=speaker_embeddings,
+            omit_speakers=omit_speakers,
         ),
     )
 

@@ -23,7 +23,7 @@ from gateway.spool import Spool
 from gateway.turns import Turns
 from serving.audio import Bounds, Decoder, open_recording
 from serving.audio.metrics import DecoderMetrics
-from serving.errors import Loading
+from serving.errors import InvalidConfig, Loading
 from serving.speakers import speaker_bounds
 from speech.asr.v1 import asr_pb2
 from speech.diarization.v1 import diarization_pb2
@@ -87,21 +87,20 @@ class Transcriber:
         patience = _DESCRIBE_SECONDS if remaining is None else min(_DESCRIBE_SECONDS, remaining / 2)
         return await self._connected().describe(patience)
 
-    async def transcribe(
-        self, upload: Upload, context: Context, send: Send, *, diarized: bool = True
-    ) -> None:
-        """Send events until the last one. Where it is not to be `diarized`, segments are utterances, final at once.
+    async def transcribe(self, upload: Upload, context: Context, send: Send) -> None:
+        """Send events until the last one.
 
         At most once at a time for a caller's request id. One that was made up, or that a proxy sent in the metadata, does not
         count: within a mesh all calls that serve one request of somebody's bear the same. Nothing is sent to a backend before
         the recording was understood. Raises DuoscribeError.
         """
         async with self._claims.held(current_account().name, upload.config.request_id):
-            await self._answer(upload, context, send, diarized=diarized)
+            await self._answer(upload, context, send)
 
-    async def _answer(self, upload: Upload, context: Context, send: Send, *, diarized: bool) -> None:
+    async def _answer(self, upload: Upload, context: Context, send: Send) -> None:
         speaker_bounds(upload.config.speakers)
         wanted = upload.config.results
+        _check_speakers(upload.config)
         inbox = Inbox(_INBOX_SIZE)
         with (
             closing(
@@ -115,9 +114,9 @@ class Transcriber:
                 decoder=self._decoder,
                 bounds=Bounds.of(self._config),
             ) as recording:
-                runs = self._runs(upload, context, inbox, diarized=diarized)
+                runs = self._runs(upload, context, inbox)
                 answer = Answer(
-                    self._merger(final_only=wanted.final_only, diarized=diarized),
+                    self._merger(wanted),
                     measured.watched(send, final_only=wanted.final_only),
                     stages=[run.stage for run in runs],
                     omit_progress=wanted.omit_progress,
@@ -132,13 +131,13 @@ class Transcriber:
                 )
                 await session.run(runs, answer)
 
-    def _merger(self, *, final_only: bool, diarized: bool) -> Merger:
+    def _merger(self, wanted: gateway_pb2.ResultOptions) -> Merger:
         options = self._config.merging
-        return Merger(options, final_only=final_only) if diarized else UtteranceMerger(options)
+        if wanted.omit_speakers:
+            return UtteranceMerger(options)
+        return Merger(options, final_only=wanted.final_only)
 
-    def _runs(
-        self, upload: Upload, context: Context, inbox: Inbox, *, diarized: bool
-    ) -> tuple[StageRun[Any, Any, Any], ...]:
+    def _runs(self, upload: Upload, context: Context, inbox: Inbox) -> tuple[StageRun[Any, Any, Any], ...]:
         backends, config = self._connected(), upload.config
         options = CallOptions(
             request_id=upload.request_id,
@@ -155,12 +154,22 @@ class Transcriber:
             StageRun(recognition, backends.asr.replicas, lambda stub: stub.Recognize, inbox, options),
             StageRun(diarization, backends.diarization.replicas, lambda stub: stub.Diarize, inbox, options),
         )
-        return runs if diarized else runs[:1]
+        return runs[:1] if config.results.omit_speakers else runs
 
     def _connected(self) -> Backends:
         if self._backends is None:
             raise Loading("the gateway is starting; try again shortly")
         return self._backends
+
+
+def _check_speakers(config: gateway_pb2.TranscriptionConfig) -> None:
+    """Raises InvalidConfig where speakers are both asked for and left out."""
+    wanted = config.results
+    if wanted.omit_speakers and (config.HasField("speakers") or wanted.speaker_embeddings):
+        raise InvalidConfig(
+            "omit_speakers goes with neither speakers nor speaker_embeddings",
+            field="config.results.omit_speakers",
+        )
 
 
 def _deadline(context: Context) -> float | None:

@@ -82,6 +82,7 @@ class Upload:
             language=self._wanted.language,
             final_only=not self._wanted.stream,
             omit_progress=True,
+            omit_speakers=not self._wanted.response_format.has_speakers,
         )
         return gateway_pb2.TranscribeRequest(config=config)
 

@@ -16,6 +16,10 @@ class ResponseFormat(StrEnum):
     VTT = "vtt"
     DIARIZED_JSON = "diarized_json"
 
+    @property
+    def has_speakers(self) -> bool:
+        return self in (ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.DIARIZED_JSON)
+
 
 _STREAMED = (ResponseFormat.JSON, ResponseFormat.TEXT, ResponseFormat.DIARIZED_JSON)
 _GRANULARITIES = ("segment", "word")

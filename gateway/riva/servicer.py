@@ -104,10 +104,10 @@ class RivaService(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):  # type: ign
                 asked.config,
                 audio_format,
                 request_id=asked.given_id,
-                results=gateway_pb2.ResultOptions(final_only=not interim),
+                results=gateway_pb2.ResultOptions(final_only=not interim, omit_speakers=not asked.diarized),
             )
             upload = RivaUpload(config, asked.request_id, audio)
-            await self._transcriber.transcribe(upload, context, checked, diarized=asked.diarized)
+            await self._transcriber.transcribe(upload, context, checked)
 
     async def _check_model(self, asked: "_Asked", context: Context) -> None:
         if asked.config.model:

@@ -4,11 +4,13 @@ import asyncio
 import itertools
 
 import pytest
+from grpc import StatusCode
 
 from gateway.client import Transcript, configuration
 from speech.audio.v1 import audio_pb2
 from speech.diarization.v1 import diarization_pb2
 from speech.gateway.v1 import gateway_pb2
+from support.calling import refusal
 from support.gateway.deployment import PCM, audio, deployed
 from support.gateway.fakes import diarization, early, recognition, turns_update
 
@@ -266,3 +268,25 @@ async def test_a_backend_that_is_down_is_absent_from_the_description(tmp_path):
         description = await door.client.describe()
     assert not description.HasField("asr")
     assert description.HasField("diarization")
+
+
+async def test_who_wants_no_speakers_costs_no_diarization(tmp_path):
+    asr, diarizer = recognition(*UTTERANCES), diarization(*TURNS)
+    async with deployed(tmp_path, asr, diarizer) as door:
+        transcript = await door.transcript(omit_speakers=True)
+        reply = await door.file(omit_speakers=True)
+    assert (
+        spoken(transcript.final_segments) == spoken(reply.segments) == [("", text) for *_, text in UTTERANCES]
+    )
+    assert (len(asr.calls), len(diarizer.calls)) == (2, 0)
+    assert [stage.stage for stage in reply.completed.stages] == [gateway_pb2.STAGE_ASR]
+    assert not reply.completed.partial
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [{"speakers": diarization_pb2.SpeakerHints(exact=2)}, {"speaker_embeddings": True}],
+)
+async def test_speakers_cannot_be_asked_for_and_left_out(door, contradiction):
+    error = await refusal(door.file(omit_speakers=True, **contradiction))
+    assert (error.code, error.field) == (StatusCode.INVALID_ARGUMENT, "config.results.omit_speakers")

@@ -82,6 +82,17 @@ async def test_who_said_it(client):
     ]
 
 
+@pytest.mark.parametrize(
+    ("response_format", "diarized"),
+    [("json", 0), ("text", 0), ("verbose_json", 0), ("srt", 1), ("vtt", 1), ("diarized_json", 1)],
+)
+async def test_speakers_are_told_apart_where_the_answer_names_them(tmp_path, response_format, diarized):
+    turns = diarization(*TURNS)
+    async with answering(tmp_path, None, turns) as door, official(door) as client:
+        await transcribed(client, response_format=response_format)
+    assert len(turns.calls) == diarized
+
+
 async def test_the_language_reaches_recognition(door, client):
     await transcribed(client, language="de")
     (asr,) = (backend for backend in door.replicas if backend.names == ("speech.asr.v1.SpeechRecognition",))
@@ -105,8 +116,7 @@ async def test_text_comes_as_it_is_recognised_and_speakers_as_they_are_certain(t
         assert (done.type, done.text) == ("transcript.text.done", TEXT)
 
 
-@pytest.mark.parametrize("response_format", ["json", "text"])
-async def test_words_are_told_once_however_often_their_speakers_change(tmp_path, response_format):
+async def test_words_are_told_once_however_often_their_speakers_change(tmp_path):
     asr = recognition((0.5, 4.5, "a b c d e f g h"))
     changes = [
         early(4.6, turns_update([(0.0, 5.0, "SPEAKER_00")], horizon=4.6, final=0.0)),
@@ -117,17 +127,29 @@ async def test_words_are_told_once_however_often_their_speakers_change(tmp_path,
     turns = diarization((0.0, 1.4, "SPEAKER_00"), (1.4, 5.0, "SPEAKER_01"))
     turns.script[1:1] = changes
     async with answering(tmp_path, asr, turns) as door, official(door) as client:
-        events = await transcribed(client, response_format=response_format, stream=True)
-        *deltas, done = [event async for event in events]
-        assert {event.type for event in deltas} == {"transcript.text.delta"}
+        events = await transcribed(client, response_format="diarized_json", stream=True)
+        *told, done = [event async for event in events]
+        deltas = [event for event in told if event.type == "transcript.text.delta"]
+        assert [event.speaker for event in told[len(deltas) :]] == ["SPEAKER_00", "SPEAKER_01"]
         assert "".join(event.delta for event in deltas) == done.text == "a b c d e f g h"
+
+
+@pytest.mark.parametrize("response_format", ["json", "text"])
+async def test_text_alone_comes_utterance_by_utterance(client, response_format):
+    events = await transcribed(client, response_format=response_format, stream=True)
+    told = [(event.type, getattr(event, "delta", None) or event.text) async for event in events]
+    assert told == [
+        ("transcript.text.delta", "hello there you"),
+        ("transcript.text.delta", " well hi my friend"),
+        ("transcript.text.done", TEXT),
+    ]
 
 
 async def test_a_failure_on_the_way_is_an_event_of_the_stream(tmp_path):
     turns = diarization(*TURNS, faults=[failing(StatusCode.FAILED_PRECONDITION)])
     turns.released.clear()
     async with answering(tmp_path, None, turns) as door, official(door) as client:
-        events = await transcribed(client, stream=True)
+        events = await transcribed(client, response_format="diarized_json", stream=True)
         assert (await anext(events)).type == "transcript.text.delta"
         turns.released.set()
         with pytest.raises(openai.APIError) as caught:
