@@ -13,6 +13,7 @@ from gateway.client import TranscriptionClient, TranscriptionError
 from speech.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from support.certificates import Authority, Identity
 from support.envoy import Envoy, place
+from support.gateway import riva
 from support.gateway.fakes import diarization, failing, recognition
 from support.mesh import REPLICAS, Mesh, meshed, upload
 from support.processes import free_address
@@ -84,6 +85,20 @@ async def test_a_request_id_that_the_caller_sends_is_kept(mesh):
         return sum(call.get("request_id") == "call-7" for envoy in envoys for call in envoy.calls())
 
     await until(lambda: logged() == 2)
+
+
+async def test_rivas_own_client_gets_through_with_its_certificate(mesh, tmp_path):
+    mesh.authority.identity("caller/tests").write(tmp_path)
+    auth = {
+        "ssl_root_cert": tmp_path / "ca.crt",
+        "ssl_client_cert": tmp_path / "tls.crt",
+        "ssl_client_key": tmp_path / "tls.key",
+    }
+    async with riva.calling(mesh.address, **auth) as caller:
+        whole = await caller.recognize(riva.silence())
+        streamed = await caller.stream(riva.cut(riva.silence()))
+    for results in (whole.results, [response.results[0] for response in streamed]):
+        assert "".join(result.alternatives[0].transcript for result in results) == f"{WORDS} "
 
 
 async def test_the_access_log_names_the_caller_by_its_certificate(mesh):
