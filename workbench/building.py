@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,9 @@ class Engine:
     def build(self, tell: Tell) -> Entry:
         """Minutes, where it is not there and whole. Raises ModelUnavailable where it cannot be built or kept."""
         recipe = self.export.recipe
-        trial: dict[str, Any] = dict(recipe.sample(cases.traced(recipe.profile), 0))
 
         def work(order: Order, folder: Path, tell: Tell) -> Report:
+            trial: dict[str, Any] = dict(recipe.sample(cases.traced(recipe.profile), 0))
             with (folder / TRIAL).open("wb") as file:
                 np.savez(file, **trial)
             try:
@@ -72,7 +72,7 @@ class Engine:
                 (folder / TRIAL).unlink()
 
         return building.build(
-            self._plan(), self.workplace.cache, model=self.export.text, bounds=_KEPT, tell=tell, work=work
+            self._plan, self.workplace.cache, model=self.export.text, bounds=_KEPT, tell=tell, work=work
         )
 
     def judge(self, entry: Entry) -> None:
@@ -83,7 +83,7 @@ class Engine:
 
     def open(self, tell: Tell, *, trace: Path | None = None) -> OrtRuntime:
         """Builds it first where it is not there. `trace` as for a session. Raises ModelUnavailable."""
-        plan, entry = self._plan(), self.build(tell)
+        plan, entry = self._plan, self.build(tell)
         if entry.record is None:
             raise ModelUnavailable(f"{entry.folder} has lost its record; run `duoscribe engines check`")
         graph = entry.record.graph
@@ -95,6 +95,7 @@ class Engine:
                 trace=trace,
             )
 
+    @cached_property
     def _plan(self) -> Recipe:
         """With everything that decides what the engine becomes."""
         installation, recipe = self.workplace.installation, self.export.recipe
