@@ -44,12 +44,17 @@ class Errand:
 
 def prepare(errand: Errand) -> None:
     """Exports and builds what is missing, which is nothing that a runtime's memory should count. Raises ModelUnavailable."""
-    _opening(errand).prepare()
+    if folder := _opening(errand).prepare():
+        tell(f"{errand.kind} runs what lies in {folder}")
 
 
 def carry_out(errand: Errand) -> bool:
     """Whether the walk came to its end. Raises ModelUnavailable where the runtime cannot be had."""
     opening = _opening(errand)
+    if opening.gpu is None:
+        # What finding the graph and making inputs imports is in this process, and nothing that the runtime takes.
+        opening.prepare()
+        opening.recipe.example()
     bench = Bench(
         opening.recipe,
         opening.setting(),

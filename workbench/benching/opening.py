@@ -81,12 +81,15 @@ class Opening:
             tensorrt=self.installation.tensorrt if self.kind.backend == "tensorrt" else "",
         )
 
-    def prepare(self) -> None:
-        """Makes the files that `open` needs and that are not there yet. Raises ModelUnavailable."""
-        if self.kind.backend == "tensorrt":
-            self._engine.build(self.say)
-        elif self.kind.backend != "pytorch":
-            self.say(f"{self.kind} runs {self._export.graph}")
+    def prepare(self) -> Path | None:
+        """Makes the files that `open` needs and that are not there yet, and gives their folder. Raises ModelUnavailable."""
+        match self.kind.backend:
+            case "pytorch":
+                return None
+            case "tensorrt":
+                return self._engine.build(self.say).folder
+            case _:
+                return self._export.folder
 
     @cached_property
     def _export(self) -> Export:
