@@ -42,13 +42,13 @@ class TokenJudge:
             Verdict("expected tokens", count),
             Verdict("token agreement", token_agreement(wanted, got), least, at_least=True),
             Verdict("WER against expected words, %", word_error_rate(wanted_texts, got_texts)),
-            *_against_texts(self.texts(inputs) if self.texts else (), wanted_texts, got_texts),
+            *(_against_texts(self.texts(inputs), wanted_texts, got_texts) if self.texts else ()),
         ]
 
 
 def _against_texts(texts: Sequence[str], expected: Sequence[str], got: Sequence[str]) -> list[Verdict]:
     """Of the rows whose words are known; none where there is no such row."""
-    known = [row for row in zip(texts, expected, got, strict=False) if row[0]]
+    known = [row for row in zip(texts, expected, got, strict=True) if row[0]]
     if not known:
         return []
     right, wanted, heard = zip(*known, strict=True)
