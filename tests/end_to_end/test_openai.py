@@ -1,6 +1,7 @@
 """OpenAI's own client, real models and real speech, over the sockets of services in processes of their own."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from support.waiting import until
 pytestmark = pytest.mark.models
 
 SPOKEN = conversation(12)
+OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 MODEL = "gpt-4o-transcribe-diarize"
 
 
@@ -96,3 +98,14 @@ async def test_whoever_goes_leaves_nothing_and_disturbs_nobody(
     assert caught.value.param == "file"
     assert word_error_rate(SPOKEN, await staying) <= 0.35
     assert not deployment.temporary_files()
+
+
+async def test_the_manuals_example_runs(deployment: Deployment, wav: Path) -> None:
+    example = OPERATIONS.partition("## OpenAI's clients")[2].partition("```python\n")[2].partition("```")[0]
+    url = f"http://{deployment.gateway.announced['http_address']}/v1"
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", example, url, str(wav), stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await run.communicate()
+    assert run.returncode == 0
+    assert {line.split(":")[0] for line in told.decode().splitlines()} == {"SPEAKER_00", "SPEAKER_01"}

@@ -14,6 +14,7 @@ from support.gateway.http import (
     TEXT,
     answering,
     form,
+    http_address,
     official,
     part,
     posted,
@@ -166,6 +167,16 @@ async def test_uploads_have_the_gateways_bounds(tmp_path):
 async def test_who_sends_nothing_loses_its_place(tmp_path):
     async with answering(tmp_path, max_idle_seconds=0.2) as door, posting(door) as connection:
         assert error(await connection.answer())[0] == 408
+
+
+async def test_a_connection_that_asks_for_nothing_is_closed(tmp_path):
+    async with answering(tmp_path, keepalive_seconds=1.0) as door:
+        reader, writer = await asyncio.open_connection(*http_address(door).split(":"))
+        writer.write(b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: gat")
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_paths_and_methods_that_there_are_not(door):
