@@ -1,5 +1,7 @@
 """The application: paths, and what becomes of errors."""
 
+from typing import cast
+
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
@@ -63,8 +65,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _no_such_thing(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return not_found(status, f"there is no {request.method} {request.url.path} here")
+    return not_found(cast("HTTPException", error), f"there is no {request.method} {request.url.path} here")
 
 
 def _failed(_: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import aio
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from gateway.retries import asked_wait
@@ -55,9 +56,9 @@ def error_body(status: status_pb2.Status) -> dict[str, Any]:
     return _body(status.message, kind.type, _param(status), kind.code)
 
 
-def not_found(http_status: int, message: str) -> JSONResponse:
+def not_found(error: HTTPException, message: str) -> JSONResponse:
     """For a path that there is not, or a method that a path does not have."""
-    return JSONResponse(_body(message, _INVALID, None, None), http_status)
+    return JSONResponse(_body(message, _INVALID, None, None), error.status_code, headers=error.headers)
 
 
 def _body(message: str, kind: str, param: str | None, code: str | None) -> dict[str, Any]:

@@ -96,6 +96,9 @@ async def test_whoever_goes_leaves_nothing_and_disturbs_nobody(
     with pytest.raises(openai.BadRequestError) as caught:
         await text(("talk.wav", b"RIFF and nothing more"))
     assert caught.value.param == "file"
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.audio.transcriptions.create(file=wav, model=MODEL, language="de")
+    assert caught.value.param == "language"
     assert word_error_rate(SPOKEN, await staying) <= 0.35
     assert not deployment.temporary_files()
 

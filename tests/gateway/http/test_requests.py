@@ -53,6 +53,23 @@ async def test_audio_goes_on_while_the_form_comes(tmp_path):
         assert (status, json.loads(body)["usage"]["seconds"]) == (200, 30.0)
 
 
+async def test_text_comes_while_the_form_still_does(tmp_path):
+    asr = recognition((0.5, 1.0, "hello"), (25.0, 26.0, "there"))
+    async with answering(tmp_path, asr, diarization()) as door, posting(door) as connection:
+        whole, first = wav(30.0), 20 * BYTES_PER_SECOND
+        head = part("model", MODEL) + part("stream", "true") + part("file", b"", "talk.wav")
+        await connection.send(head.removesuffix(b"\r\n") + whole[:first])
+        async with asyncio.timeout(20):
+            await connection.reader.readuntil(b'data: {"type":"transcript.text.delta","delta":"hello"}\n\n')
+        await connection.send(whole[first:] + b"\r\n" + END)
+        await connection.end()
+        async with asyncio.timeout(20):
+            await connection.reader.readuntil(
+                b'data: {"type":"transcript.text.done","text":"hello there"}\n\n'
+            )
+            await connection.reader.readuntil(b"data: [DONE]\n\n")
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -187,6 +204,7 @@ async def test_paths_and_methods_that_there_are_not(door):
         with pytest.raises(openai.APIStatusError) as caught:
             await client.get("/audio/transcriptions", cast_to=object)
         assert caught.value.status_code == 405
+        assert caught.value.response.headers["allow"] == "POST"
 
 
 async def test_a_header_that_metadata_cannot_hold(door):
