@@ -1,6 +1,7 @@
 """What a caller of Riva's wants, read from its RecognitionConfig: honoured, or refused by name."""
 
 from riva.client.proto.riva_asr_pb2 import RecognitionConfig
+from riva.client.proto.riva_audio_pb2 import AudioEncoding
 
 from serving.errors import InvalidConfig
 from speech.audio.v1 import audio_pb2
@@ -46,6 +47,8 @@ def check_config(config: RecognitionConfig, path: str) -> None:
             raise InvalidConfig(
                 f"{field.name} cannot be honoured: {reason}; leave it out", field=f"{path}.{field.name}"
             )
+    if config.encoding not in AudioEncoding.values():
+        raise InvalidConfig(f"encoding {config.encoding} is not known here", field=f"{path}.encoding")
     if config.max_alternatives < 0:
         raise InvalidConfig(
             "max_alternatives cannot be negative; leave it out", field=f"{path}.max_alternatives"

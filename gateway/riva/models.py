@@ -1,11 +1,10 @@
 """What runs behind the gateway, as GetRivaSpeechRecognitionConfig tells it."""
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
 from riva.client.proto.riva_asr_pb2 import RivaSpeechRecognitionConfigResponse
 
-from serving.errors import InvalidConfig, Unavailable
+from serving.errors import InvalidConfig
 from serving.times import SAMPLE_RATE
 from speech.asr.v1 import asr_pb2
 
@@ -15,15 +14,15 @@ _Config: TypeAlias = RivaSpeechRecognitionConfigResponse.Config
 _TYPES = ("offline", "online")
 
 
-def configurations(recognition: asr_pb2.DescribeRecognitionResponse | None) -> list[_Config]:
-    """Of the recognition model, one for each of Riva's types. Raises Unavailable."""
+def configurations(recognition: asr_pb2.DescribeRecognitionResponse) -> list[_Config]:
+    """Of the recognition model, one for each of Riva's types."""
     return [
         _Config(
             model_name=name,
             parameters={
                 "type": kind,
                 "streaming": str(kind == "online"),
-                "language_code": ",".join(recognition.languages) if recognition else "",
+                "language_code": ",".join(recognition.languages),
                 "sample_rate": str(SAMPLE_RATE),
             },
         )
@@ -32,9 +31,9 @@ def configurations(recognition: asr_pb2.DescribeRecognitionResponse | None) -> l
     ]
 
 
-def check_model(wanted: str, recognition: asr_pb2.DescribeRecognitionResponse | None, *, field: str) -> None:
-    """Raises InvalidConfig, which names `field`, where no such model runs; Unavailable."""
-    known = list(_names(recognition))
+def check_model(wanted: str, recognition: asr_pb2.DescribeRecognitionResponse, *, field: str) -> None:
+    """Raises InvalidConfig, which names `field`, where no such model runs."""
+    known = _names(recognition)
     if wanted not in known:
         raise InvalidConfig(
             f"there is no model {wanted[:64]!r} here, only {', '.join(known)}; leave the field empty to get it",
@@ -42,7 +41,5 @@ def check_model(wanted: str, recognition: asr_pb2.DescribeRecognitionResponse | 
         )
 
 
-def _names(recognition: asr_pb2.DescribeRecognitionResponse | None) -> Iterator[str]:
-    if recognition is None:
-        raise Unavailable("speech recognition cannot be reached; try again later")
-    return (model.name for model in recognition.models if model.role == "recognition")
+def _names(recognition: asr_pb2.DescribeRecognitionResponse) -> list[str]:
+    return [model.name for model in recognition.models if model.role == "recognition"]

@@ -27,9 +27,11 @@ from gateway.transcriber import Context, Transcriber
 from gateway.transcript import Transcript
 from gateway.unread import while_taken
 from serving.doors import check_recording_message
+from serving.errors import Unavailable
 from serving.interceptors import uploading
 from serving.times import seconds
 from serving.upload import bound_request_id
+from speech.asr.v1 import asr_pb2
 from speech.gateway.v1 import gateway_pb2
 
 
@@ -77,7 +79,7 @@ class RivaService(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):  # type: ign
     async def GetRivaSpeechRecognitionConfig(
         self, request: RivaSpeechRecognitionConfigRequest, context: Context
     ) -> RivaSpeechRecognitionConfigResponse:
-        recognition, _ = await self._transcriber.describe(context)
+        recognition = await self._recognition(context)
         if request.model_name:
             check_model(request.model_name, recognition, field="model_name")
         return RivaSpeechRecognitionConfigResponse(model_config=configurations(recognition))
@@ -111,8 +113,14 @@ class RivaService(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):  # type: ign
 
     async def _check_model(self, asked: "_Asked", context: Context) -> None:
         if asked.config.model:
-            recognition, _ = await self._transcriber.describe(context)
+            recognition = await self._recognition(context)
             check_model(asked.config.model, recognition, field=f"{asked.field}.model")
+
+    async def _recognition(self, context: Context) -> asr_pb2.DescribeRecognitionResponse:
+        recognition, _ = await self._transcriber.describe(context)
+        if recognition is None:
+            raise Unavailable("speech recognition cannot be reached; try again later")
+        return recognition
 
 
 class _Asked:

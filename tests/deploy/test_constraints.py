@@ -88,5 +88,5 @@ def test_files_that_are_used_together_do_not_contradict_each_other(file):
 
 def test_the_gateway_brings_neither_torch_nor_an_engine():
     heavy = {"torch", "onnxruntime", "onnxruntime-gpu", "sherpa-onnx", "pyannote-audio"}
-    assert not closure("duoscribe[gateway,http]") & heavy
+    assert not closure("duoscribe[gateway,http,riva]") & heavy
     assert heavy & closure("duoscribe[diarization]")

@@ -24,7 +24,7 @@ from support.transcripts import Caller, spoken_words
 
 pytestmark = pytest.mark.models
 
-SPOKEN = conversation(20)
+SPOKEN = conversation(12)
 MANUAL = (Path(__file__).parents[2] / "docs" / "riva.md").read_text(encoding="utf-8")
 
 
@@ -106,7 +106,7 @@ async def test_a_file_streamed_by_the_clients_own_helpers_is_told_as_it_goes(
     await riva_caller.threaded(listen)
     finals = [result for response in heard for result in response.results if result.is_final]
     interim = [result for response in heard for result in response.results if not result.is_final]
-    # Measured: 5.9 %.
+    # Measured: 0 %.
     assert word_error_rate(SPOKEN, text_of(finals)) < 0.1
     assert interim
     assert {word.speaker_tag for word in words_of(finals)} == {1, 2}
@@ -144,7 +144,7 @@ async def test_telephone_calls_are_understood(riva_caller: RivaCaller) -> None:
     mulaw = encoded("mulaw", "pcm_mulaw", floats[::2], 8_000)
     wanted = config(encoding=riva.client.AudioEncoding.MULAW, sample_rate_hertz=8_000)
     answer = await riva_caller.recognize(mulaw, wanted)
-    # Measured: 5.9 %.
+    # Measured: 0 %.
     assert word_error_rate(SPOKEN, text_of(answer.results)) < 0.1
 
 

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from gateway.access.tokens import line_for
 from gateway.riva.servicer import RivaService
@@ -102,6 +103,9 @@ async def test_it_is_healthy_where_the_gateway_is_and_counted_by_its_own_name(tm
         health = await health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=RivaService.name)
         )
+        reflected = await caller.threaded(
+            lambda: ProtoReflectionDescriptorDatabase(caller.auth.channel).get_services()
+        )
         await caller.recognize(silence())
         handled = door.registry.get_sample_value(
             "grpc_server_handled_total",
@@ -114,6 +118,7 @@ async def test_it_is_healthy_where_the_gateway_is_and_counted_by_its_own_name(tm
         )
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     assert handled == 1.0
+    assert RivaService.name in reflected
 
 
 def test_without_the_extra_the_gateway_serves_what_it_serves():

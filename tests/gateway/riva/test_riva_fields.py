@@ -75,6 +75,7 @@ async def test_a_field_of_a_newer_riva_is_refused_by_number(caller):
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [
+        (config(encoding=99), "encoding"),
         (config(max_alternatives=-1), "max_alternatives"),
         (diarized(most=101), "diarization_config.max_speaker_count"),
         (diarized(most=-1), "diarization_config.max_speaker_count"),
