@@ -22,9 +22,9 @@ WITHOUT_JUDGE = {"whisper-encoder"}
 """Its decoder says nothing with random weights; test_whisper_recipe.py judges the real ones."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("recipes")
+@pytest.fixture
+def folder(workbench_cache: Path) -> Path:
+    return workbench_cache
 
 
 @pytest.fixture(autouse=True)
