@@ -58,7 +58,8 @@ class Rates:
             failed = False
         finally:
             now = self._clock()
-            self._ends.append((now, failed))
+            # Not all who count are ever asked.
+            self._recent().append((now, failed))
             self._seconds = _MEMORY * self._seconds + now - started
             self._weights = _MEMORY * self._weights + 1
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import tracemalloc
 from collections import Counter
 
 import grpc
@@ -60,6 +61,20 @@ def test_calls_that_ended_a_minute_ago_count_no_more():
     assert (rates.ended, rates.failed) == (2 / 60, 1 / 60)
     now += 61.0
     assert (rates.ended, rates.failed) == (0.0, 0.0)
+
+
+def test_calls_are_forgotten_also_where_nobody_asks_for_rates():
+    now = 0.0
+    rates = Rates(lambda: now)
+    tracemalloc.start()
+    try:
+        for _ in range(5_000):
+            with rates.counted():
+                now += 1.0
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000
 
 
 def test_how_long_calls_take_is_known_once_one_has_ended():
