@@ -21,9 +21,14 @@ class DoorConfig(ServerConfig):
     )
 
 
-def check_recording_message(message: Message, config: DoorConfig, *, field: str | None = None) -> None:
-    """Raises InvalidRequest, which names the `field` that holds the recording, for a message above the limit."""
-    if (size := message.ByteSize()) > config.max_recording_message_bytes:
+def check_recording_message(message: Message, config: DoorConfig) -> None:
+    """Raises InvalidRequest for a message above the limit."""
+    check_recording_bytes(message.ByteSize(), config)
+
+
+def check_recording_bytes(size: int, config: DoorConfig, *, field: str | None = None) -> None:
+    """The same for the bytes of `field` alone, whose number is known: a message of many megabytes takes long to be measured."""
+    if size > config.max_recording_message_bytes:
         raise InvalidRequest(
             f"the recording's message holds {size:,} bytes and the limit is {config.max_recording_message_bytes:,}; "
             "send shorter recordings, or this one as a stream",

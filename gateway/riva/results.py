@@ -77,7 +77,7 @@ class Rendering:
     def _alternative(self, segment: gateway_pb2.Segment) -> SpeechRecognitionAlternative | None:
         """None where there is nothing but punctuation, and none is wanted.
 
-        Riva's transcripts end with a space, and its clients join them as they are.
+        Transcripts end with a space, since Riva's clients join them as they are.
         """
         spoken = [(text, word) for word in segment.words if (text := self._text(word))]
         if not spoken:

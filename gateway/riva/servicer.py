@@ -26,7 +26,7 @@ from gateway.riva.upload import Requests, RivaUpload, pieces
 from gateway.transcriber import Context, Transcriber
 from gateway.transcript import Transcript
 from gateway.unread import while_taken
-from serving.doors import check_recording_message
+from serving.doors import check_recording_bytes
 from serving.errors import Unavailable
 from serving.interceptors import uploading
 from serving.times import seconds
@@ -50,14 +50,16 @@ class RivaService(riva_asr_pb2_grpc.RivaSpeechRecognitionServicer):  # type: ign
     @uploading
     async def Recognize(self, request: RecognizeRequest, context: Context) -> RecognizeResponse:
         check_known(request)
-        check_recording_message(request, self._config, field="audio")
+        # Each look at the field copies it.
+        audio = request.audio
+        check_recording_bytes(len(audio), self._config, field="audio")
         asked = _Asked(request.config, request.id.value, "config", "audio")
         transcript = Transcript()
 
         async def keep(event: gateway_pb2.TranscribeResponse) -> None:
             transcript.apply(event)
 
-        await self._transcribe(asked, pieces(request.audio), context, keep)
+        await self._transcribe(asked, pieces(audio), context, keep)
         length = seconds(transcript.completed.duration) if transcript.completed else 0.0
         return RecognizeResponse(
             results=Rendering.of(request.config).whole(transcript.segments, length),
