@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.profiler_util import DeviceType, FunctionEventAvg
 
 from support import toy_recipe
 from workbench.benching.layers import Layer, as_json, of_trace, own_times
-from workbench.benching.torch_layers import kernels, modules
+from workbench.benching.torch_layers import kernels, modules, of_gpu
 from workbench.export import GRAPH, export
 from workbench.recipe import Recipe
 from workbench.runtimes import on_cpu
@@ -86,6 +87,22 @@ def test_a_network_is_as_it_was_after_its_modules_were_timed() -> None:
     runtime = TorchRuntime(nested(), "fp32", "cpu", threads=1)
     modules(runtime, runtime.place(nested().example()), runs=1)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in runtime.network.modules())
+
+
+def averaged(key: str, device: DeviceType, *, named: bool = False) -> FunctionEventAvg:
+    event = FunctionEventAvg()
+    event.key, event.device_type, event.is_user_annotation = key, device, named
+    event.count, event.self_device_time_total = 6, 90
+    return event
+
+
+def test_kernels_are_what_ran_on_the_gpu_and_not_what_launched_it() -> None:
+    events = [
+        averaged("sm90_gemm", DeviceType.CUDA),
+        averaged("module:out", DeviceType.CUDA, named=True),
+        averaged("aten::mm", DeviceType.CPU),
+    ]
+    assert of_gpu(events, runs=3) == [Layer("sm90_gemm", "", "cuda", 2.0, 30.0)]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

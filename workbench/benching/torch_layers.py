@@ -4,7 +4,7 @@ Kernels come from NVIDIA's tracing interface (CUPTI), which sees those of the wh
 too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -46,11 +46,14 @@ def modules(runtime: TorchRuntime, inputs: Tensors, runs: int) -> list[Layer]:
 
 def kernels(runtime: Runtime, inputs: Tensors, runs: int) -> list[Layer]:
     """What ran on the GPU, by kernel; nothing where PyTorch has no CUDA."""
-    if not torch.cuda.is_available():
-        return []
+    return of_gpu(_profiled(runtime, inputs, runs), runs) if torch.cuda.is_available() else []
+
+
+def of_gpu(events: Iterable[FunctionEventAvg], runs: int) -> list[Layer]:
+    """Kernels, without the host's calls that launched them and without the names that ranges have on the GPU."""
     return [
         Layer(str(event.key), "", "cuda", event.count / runs, event.self_device_time_total / runs)
-        for event in _profiled(runtime, inputs, runs)
+        for event in events
         if event.device_type.name == "CUDA" and not event.is_user_annotation
     ]
 
