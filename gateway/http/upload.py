@@ -96,12 +96,16 @@ class Upload:
     def _check_late_fields(self) -> None:
         """Fields behind the file count too, but for those that the call was made with."""
         before, now = self.wanted, self._asked()
-        if now.language != before.language:
-            raise InvalidRequest("language must come before the file", field="language")
-        if now.stream != before.stream:
-            raise InvalidRequest("stream must come before the file", field="stream")
-        if now.stream and now != before:
-            raise InvalidRequest("response_format must come before the file", field="response_format")
+        has_speakers = now.response_format.has_speakers
+        late = {
+            "language": now.language != before.language,
+            "stream": now.stream != before.stream,
+            "response_format": has_speakers != before.response_format.has_speakers
+            or (now.stream and now != before),
+        }
+        for name, is_late in late.items():
+            if is_late:
+                raise InvalidRequest(f"{name} must come before the file", field=name)
         self._wanted = now
 
     def _asked(self) -> Wanted:

@@ -77,7 +77,7 @@ async def test_text_comes_while_the_form_still_does(tmp_path):
         # As Node's client and curl do by OpenAI's examples.
         [("file", wav(6.0)), FIRST, ("language", "en")],
         [("language", "en"), ("file", wav(6.0)), FIRST],
-        [FIRST, ("file", wav(6.0)), ("response_format", "json")],
+        [FIRST, ("file", wav(6.0)), ("response_format", "verbose_json")],
     ],
 )
 async def test_fields_come_in_any_order(door, parts):
@@ -101,6 +101,7 @@ async def test_a_file_that_comes_first_is_not_sent_on_before_the_form_is_whole(t
     [
         ([("language", "en")], "language", "language must come before the file"),
         ([("stream", "true")], "stream", "stream must come before the file"),
+        ([("response_format", "srt")], "response_format", "response_format must come before the file"),
         ([("prompt", "x")], "prompt", "prompt cannot be honoured"),
         ([("file", b"x")], "file", "more than once"),
     ],
