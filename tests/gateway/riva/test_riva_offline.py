@@ -184,6 +184,13 @@ async def test_a_message_over_the_limit_is_refused_with_the_limit(tmp_path):
     assert "100,000" in refused.message
 
 
+async def test_many_minutes_come_in_one_message_and_an_hour_does_not(caller):
+    answer = await caller.recognize(silence(16 * 60.0))
+    assert answer.results[0].audio_processed == 16 * 60.0
+    refused = await refusal(caller.recognize(silence(60 * 60.0)))
+    assert refused.code is StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_a_cancelled_call_ends_what_is_done_for_it(tmp_path):
     asr = recognition(*UTTERANCES)
     asr.released.clear()
