@@ -1,11 +1,14 @@
 """Forms come in pieces of any length."""
 
 import asyncio
+import contextlib
 
 import hypothesis.strategies as st
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 
 from gateway.http.form import Field, FileStart, pieces
+from serving.errors import InvalidRequest
 from support.gateway.http import BOUNDARY, CONTENT_TYPE, form
 
 
@@ -45,3 +48,34 @@ def test_a_form_is_the_same_however_it_is_cut(audio, data):
 def test_what_follows_the_form_is_passed_over():
     whole = form(("file", b"audio"))
     assert joined(read([whole + b"\r\nepilogue"])) == joined(read([whole]))
+
+
+MUTATIONS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3), st.binary(max_size=4)), max_size=8)
+
+
+@given(MUTATIONS)
+@example([(36, 0, b"*=utf-8''%ff")])
+def test_whatever_comes_is_read_or_refused(mutations):
+    broken = bytearray(form(("model", "whisper-1"), ("file", b"audio" * 30), ("prompt", "x")))
+    for place, removed, added in mutations:
+        broken[place : place + removed] = added
+    with contextlib.suppress(InvalidRequest):
+        read([bytes(broken)])
+
+
+# As headers are handed on, a character for each byte.
+HEADERS = st.text(st.characters(max_codepoint=255), max_size=60)
+
+
+@given(HEADERS | HEADERS.map("multipart/form-data; boundary={}".format))
+def test_whatever_the_body_is_called_is_taken_or_refused(content_type):
+    async def nothing():
+        return
+        yield b""
+
+    async def first():
+        async for _ in pieces(content_type, nothing()):
+            pass
+
+    with pytest.raises(InvalidRequest):
+        asyncio.run(first())
