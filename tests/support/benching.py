@@ -5,8 +5,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import numpy as np
-
 from workbench.benching.row import MEASURED, Row
 from workbench.recipe import Arrays, Case
 from workbench.runtimes import Kind, OutOfMemory, Tensors
@@ -94,7 +92,3 @@ def row(rows: int, length: float, mean_ms: float | None = None, **others: Any) -
 def die(_errand: object) -> NoReturn:
     """As a native library does that crashes."""
     os._exit(9)
-
-
-def is_finite(value: float | None) -> bool:
-    return value is not None and bool(np.isfinite(value)) and value > 0

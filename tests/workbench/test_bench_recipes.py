@@ -5,13 +5,17 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from asr_service.engines.commands import engines
+from asr_service.engines.ort.devices import Gpu, Installation
+from asr_service.engines.ort.providers import CPU, CUDA, TENSORRT
 from serving.errors import ModelUnavailable
 from support import toy_recipe
 from support.benching import die
 from workbench.benching.errand import Errand, carry_out, in_own_process
+from workbench.benching.opening import available
 from workbench.benching.row import read
 from workbench.benching.timing import Budget
 from workbench.loading import load
@@ -32,6 +36,35 @@ def errand(recipe: str, kind: str, csv: Path) -> Errand:
     return Errand(recipe, "tiny", parse_kind(kind), csv, Budget(0), time.monotonic() + 600)
 
 
+GPU = Gpu(0, "NVIDIA H200", (9, 0), "570.86", total=150 << 30, free=149 << 30)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("machine", "runtimes"),
+    [
+        (Installation(providers=[CPU]), ["pytorch-fp32", "cpu-fp32"]),
+        (
+            Installation(providers=[TENSORRT, CUDA, CPU], gpus=(GPU,)),
+            ["pytorch-fp32", "cuda-tf32", "tensorrt-fp16"],
+        ),
+        (
+            Installation(
+                providers=[TENSORRT, CUDA, CPU], gpus=(GPU,), missing={"tensorrt": "libnvinfer.so.10"}
+            ),
+            ["pytorch-fp32", "cuda-tf32"],
+        ),
+        (Installation(), ["pytorch-fp32"]),
+    ],
+    ids=["cpu", "gpu", "gpu-without-tensorrt", "pytorch-alone"],
+)
+def test_what_a_machine_has_is_timed_unless_asked_otherwise(
+    machine: Installation, runtimes: list[str]
+) -> None:
+    """PyTorch here is a build without CUDA, so it computes on the CPU, in single precision."""
+    assert [str(kind) for kind in available(machine)] == runtimes
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_is_timed_on_pytorch_and_on_cpus(recipe: str, tmp_path: Path) -> None:
     csv = tmp_path / "bench.csv"
@@ -47,11 +80,14 @@ def test_every_recipe_is_timed_on_pytorch_and_on_cpus(recipe: str, tmp_path: Pat
 
 def test_the_command_times_every_runtime_and_profiles_its_layers(tmp_path: Path) -> None:
     csv, layers = tmp_path / "bench.csv", tmp_path / "layers"
-    options = ["--size", "tiny", "--csv", str(csv), "--seconds", "0", "--threads", "1", "--rows", "3"]
+    options = ["--size", "tiny", "--csv", str(csv), "--seconds", "0", "--threads", "1", "--rows", "3,1"]
     result = CliRunner().invoke(engines, ["bench", TOY, *options, "--layers", str(layers)])
     assert result.exit_code == 0, result.output
     assert [(row.runtime, row.case) for row in read(csv)] == [
-        (runtime, Case(3, length)) for runtime in ("pytorch-fp32", "cpu-fp32") for length in (8, 40)
+        (runtime, Case(rows, length))
+        for runtime in ("pytorch-fp32", "cpu-fp32")
+        for length in (8, 40)
+        for rows in (1, 3)
     ]
     (torch_row, *_, cpu_row) = read(csv)
     assert torch_row.torch

@@ -107,8 +107,9 @@ def test_that_memory_ended_is_remembered(log: Log) -> None:
     too_large = FakeRuntime(too_large=lambda case: case.rows == 2)
     bench(too_large, [Case(2, 8)]).walk(log, told)
     again = FakeRuntime()
-    bench(again, [Case(2, 8), Case(4, 8)]).walk(log, told)
-    assert outcomes(log) == [(2, 8, "out of memory"), (4, 8, "out of memory")]
+    for cases in ([Case(2, 8), Case(4, 8)], [Case(3, 8)]):
+        bench(again, cases).walk(log, told)
+    assert outcomes(log) == [(rows, 8, "out of memory") for rows in (2, 4, 3)]
     assert again.cases == []
 
 

@@ -66,10 +66,12 @@ def carry_out(errand: Errand) -> bool:
     )
     try:
         ended = bench.walk(Log(errand.csv), lambda row: click.echo(line(row)))
-        if errand.layers is not None:
+        if ended and errand.layers is not None:
             profile(opening, errand.layers)
     except OutOfMemory as error:
-        raise ModelUnavailable(f"{errand.kind} has too little memory for the network itself") from error
+        raise ModelUnavailable(
+            f"{errand.kind} has too little memory for the network, or for its usual batch"
+        ) from error
     return ended
 
 
@@ -101,4 +103,5 @@ def _opening(errand: Errand) -> Opening:
 
 
 def _cases(errand: Errand, recipe: Recipe) -> list[Case]:
-    return Walk(errand.rows or recipe.walk.rows, errand.lengths or recipe.walk.lengths).cases
+    rows, lengths = errand.rows or recipe.walk.rows, errand.lengths or recipe.walk.lengths
+    return Walk(tuple(sorted(rows)), tuple(sorted(lengths))).cases

@@ -40,8 +40,9 @@ class Bench:
         left = [case for case in self.cases if case not in {row.case for row in kept}]
         if not left:
             return True
-        # Rows, by length: with more, a batch would only take time to fail.
-        too_many = {row.length: row.rows for row in kept if row.outcome == OUT_OF_MEMORY}
+        # The fewest rows, by length: with more, a batch would only take time to fail.
+        falling = sorted(kept, key=lambda row: -row.rows)
+        too_many = {row.length: row.rows for row in falling if row.outcome == OUT_OF_MEMORY}
         gauge = self.gauge()
         runtime: Runtime | None = None
         for case in left:
