@@ -18,6 +18,7 @@ from gateway.http.stream import Events, stream
 from gateway.http.upload import Upload
 from gateway.transcript import Transcript
 from gateway.uploading import events
+from serving.errors import Unauthenticated
 from speech.gateway.v1 import gateway_pb2_grpc
 
 
@@ -57,12 +58,20 @@ class Transcriptions:
         await written(request.scope, request.receive, send)
 
     def _metadata(self, request: Request) -> tuple[tuple[str, str | bytes], ...]:
-        certificate = request.scope["state"].get(CERTIFICATE)
+        """Raises InvalidRequest, Unauthenticated."""
         return (
             (REQUEST_ID, request.scope["state"][REQUEST_ID]),
             *call_metadata(request.headers),
-            *(self._voucher.metadata(certificate) if certificate else ()),
+            *self._certified(request.scope["state"].get(CERTIFICATE)),
         )
+
+    def _certified(self, certificate: bytes | None) -> tuple[tuple[str, str | bytes], ...]:
+        """TLS lets nobody in without a certificate where one is asked for; should it ever, nobody becomes anonymous by it."""
+        if certificate is not None:
+            return self._voucher.metadata(certificate)
+        if self._config.tls_client_ca is not None:
+            raise Unauthenticated("the connection has no client certificate")
+        return ()
 
 
 async def _whole(answered: Events) -> Transcript:

@@ -5,17 +5,23 @@ import contextlib
 import ssl
 from dataclasses import replace
 
+import grpc
 import httpx2
 import openai
 import pytest
 from grpc import StatusCode
+from prometheus_client import CollectorRegistry
 
 from gateway.access.tokens import line_for
+from gateway.access.vouching import Voucher
+from gateway.config import GatewayConfig
+from gateway.http.app import application
 from support.calling import describe
 from support.certificates import Authority
 from support.gateway.fakes import diarization, recognition
 from support.gateway.http import (
     MODEL,
+    PATH,
     TEXT,
     answering,
     http_address,
@@ -102,7 +108,7 @@ async def test_the_official_client_comes_again_when_there_is_room(tmp_path):
         first = asyncio.create_task(text(client))
         await until(lambda: asr.calls)
         second = asyncio.create_task(text(client))
-        refused = {"path": "/v1/audio/transcriptions", "status": "429"}
+        refused = {"path": PATH, "status": "429"}
         name = "duoscribe_gateway_http_requests_total"
         await until(lambda: door.registry.get_sample_value(name, refused))
         asr.released.set()
@@ -135,27 +141,27 @@ async def test_requests_are_counted_by_what_became_of_them(tmp_path):
     asr = recognition((0.5, 1.0, "hello"))
     asr.released.clear()
 
-    def count(status, path="/v1/audio/transcriptions"):
-        labels = {"path": path, "status": status}
-        return door.registry.get_sample_value("duoscribe_gateway_http_requests_total", labels) or 0
+    def told(name, **labels):
+        return door.registry.get_sample_value(name, labels) or 0
+
+    def count(status, path=PATH):
+        return told("duoscribe_gateway_http_requests_total", path=path, status=status)
 
     async with asking(tmp_path, asr, diarization()) as door, official(door, "billing") as client:
         left = asyncio.create_task(text(client))
         await until(lambda: asr.calls)
         left.cancel()
-        await until(lambda: count("499") == 1)
+        await until(lambda: count("499") == 1 and told("duoscribe_streams") == 0)
         asr.released.set()
+        before = told("duoscribe_gateway_caller_audio_seconds_total", caller="billing")
         await text(client)
         with pytest.raises(openai.NotFoundError):
             await client.get("/anything", cast_to=object)
         assert (count("200"), count("404", "other")) == (1, 1)
-        seconds = "duoscribe_gateway_http_request_seconds_count"
-        assert door.registry.get_sample_value(seconds, {"path": "/v1/audio/transcriptions"}) == 2
+        assert told("duoscribe_gateway_http_request_seconds_count", path=PATH) == 2
         # The gateway's own figures hold for these calls too.
-        audio = door.registry.get_sample_value(
-            "duoscribe_gateway_caller_audio_seconds_total", {"caller": "billing"}
-        )
-        assert audio == 12.0
+        after = told("duoscribe_gateway_caller_audio_seconds_total", caller="billing")
+        assert after - before == 6.0
 
 
 @pytest.fixture
@@ -218,6 +224,17 @@ async def test_a_client_certificate_names_the_caller_as_it_does_over_grpc(tmp_pa
             async with secured(door, replace(stranger, trusted=authority.certificate)) as client:
                 with pytest.raises(openai.APIConnectionError):
                     await text(client)
+
+
+async def test_a_connection_without_a_certificate_never_becomes_anonymous(tmp_path, authority):
+    """As if TLS had let it in."""
+    config = GatewayConfig(**tls(authority, tmp_path / "tls", tls_client_ca="ca.crt"))
+    channel = grpc.aio.insecure_channel("unix:nowhere")
+    app = application(channel, config, Voucher(), CollectorRegistry())
+    async with channel, httpx2.AsyncClient(transport=httpx2.ASGITransport(app)) as client:
+        answer = await client.post("http://gateway/v1/audio/transcriptions")
+    assert answer.status_code == 401
+    assert answer.json()["error"]["message"] == "the connection has no client certificate"
 
 
 async def test_a_token_goes_before_the_certificate(tmp_path, authority):
