@@ -16,13 +16,15 @@ from asr_service.engines.ort.choice import resolve
 from asr_service.engines.ort.devices import Gpu, Installation
 from asr_service.engines.ort.gate import judge
 from asr_service.engines.ort.order import Order, Report
-from asr_service.engines.ort.recipe import Recipe, build_command, identified, tensorrt_request
+from asr_service.engines.ort.recipe import Recipe as Plan
+from asr_service.engines.ort.recipe import build_command, identified, tensorrt_request
 from asr_service.engines.ort.settings import Bounds, Settings
 from asr_service.engines.ort.shelf import loading
 from serving.errors import ModelUnavailable
 from workbench import cases
 from workbench.builder import TRIAL, Exported
 from workbench.exports import Export, Tell
+from workbench.recipe import Recipe
 from workbench.runtimes import OrtRuntime, on_tensorrt, shape_ranges
 
 _COMMAND = (sys.executable, "-P", "-m", "workbench.builder")
@@ -47,6 +49,11 @@ class Workplace:
         if gpu is None:
             raise ModelUnavailable(f"no TensorRT: {self.installation.without_gpu}")
         return gpu
+
+
+def profile(recipe: Recipe) -> profiles.Profile:
+    """As the service's engines are known by; lengths in the recipe's unit."""
+    return profiles.Profile(recipe.profile.rows, recipe.profile.length)
 
 
 @dataclass(frozen=True)
@@ -96,13 +103,13 @@ class Engine:
             )
 
     @cached_property
-    def _plan(self) -> Recipe:
+    def _plan(self) -> Plan:
         """With everything that decides what the engine becomes."""
         installation, recipe = self.workplace.installation, self.export.recipe
         gpu = self.workplace.gpu(self.settings, [self.export.graph])
         return identified(
             Exported(self.export.graph, {}),
-            profiles.Profile(recipe.profile.rows, recipe.profile.length),
+            profile(recipe),
             tensorrt_request(self.settings, installation, gpu, shape_ranges(recipe)),
             installation,
             gpu,

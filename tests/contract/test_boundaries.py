@@ -50,6 +50,7 @@ def loaded_by(module: str) -> set[str]:
         ("asr_service", DIARIZATION | SERVICES - {"asr_service"}),
         ("diarization_service", RECOGNITION | SERVICES - {"diarization_service"}),
         ("gateway", RECOGNITION | DIARIZATION | SERVICES - {"gateway"}),
+        ("workbench", SERVICES - {"asr_service"}),
     ],
 )
 def test_no_import_crosses_a_boundary(package: str, forbidden: set[str]) -> None:
@@ -62,6 +63,16 @@ def test_only_conversions_of_the_model_store_know_torch() -> None:
     places = {path for path, imported in imports("serving") if imported in heavy}
     assert places
     assert all(path.startswith("serving/models/conversion/") for path in places)
+
+
+def test_nothing_that_serves_knows_the_workbench() -> None:
+    places = {
+        path
+        for package in (*SERVICES, "serving")
+        for path, imported in imports(package)
+        if imported == "workbench"
+    }
+    assert places == {"asr_service/engines/cached.py"}
 
 
 @pytest.mark.parametrize("module", ["gateway.servicer", "gateway.cli", "diarization_service.servicer"])

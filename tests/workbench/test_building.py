@@ -15,6 +15,7 @@ from asr_service.engines.cached import Workshop
 from asr_service.engines.commands import engines
 from asr_service.engines.ort.builder import Builder
 from asr_service.engines.ort.cache import EngineCache
+from asr_service.engines.ort.listing import repair
 from asr_service.engines.ort.order import ENCODER, GRAPH, Order, Report
 from asr_service.engines.ort.runtime import Array, Placement
 from asr_service.engines.ort.settings import EnginePrecision, Settings
@@ -171,6 +172,19 @@ def test_without_a_gpu_build_says_in_one_line_what_is_missing(tmp_path: Path) ->
     result = CliRunner().invoke(engines, ["build", toy_recipe.__file__, "--size", "tiny"], obj=workshop)
     assert result.exit_code == 1
     assert result.stderr == "Error: no TensorRT: no GPU: NVIDIA's driver says Driver Not Loaded\n"
+
+
+def test_a_damaged_engine_is_built_again_by_the_command_that_check_names(
+    machine: Machine, export: Export, tmp_path: Path
+) -> None:
+    entry = machine.engine(export).build(told)
+    (entry.folder / ENGINE).write_bytes(b"")
+    told_by_check = repair(entry, "an engine is empty")
+    assert told_by_check.endswith(f"run `duoscribe engines build {export.text} --profile 1:2:4x8:20:40`")
+    workshop = Workshop(cache=EngineCache(tmp_path / "engines"), look=lambda: NO_GPU)
+    arguments = ["build", export.text, "--size", "tiny", "--profile", "1:2:4x8:20:40"]
+    result = CliRunner().invoke(engines, arguments, obj=workshop)
+    assert "no TensorRT: no GPU" in result.stderr
 
 
 def test_a_recipe_has_its_own_profile(tmp_path: Path) -> None:
