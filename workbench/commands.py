@@ -35,6 +35,12 @@ def size_option(command: Command) -> Command:
     )(command)
 
 
+def device_option(command: Command) -> Command:
+    return click.option(
+        "--device-id", type=click.IntRange(0), default=0, show_default=True, help="Which GPU to run on."
+    )(command)
+
+
 def listed(read_one: Callable[[str], object]) -> Callable[..., tuple[object, ...]]:
     """Values between commas."""
 

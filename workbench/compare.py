@@ -13,7 +13,15 @@ from serving.cores import cores
 from workbench import cases
 from workbench.benching.opening import Opening, available
 from workbench.benching.row import Setting
-from workbench.commands import failing_in_one_line, listed, recipe_argument, show, size_option, tell
+from workbench.commands import (
+    device_option,
+    failing_in_one_line,
+    listed,
+    recipe_argument,
+    show,
+    size_option,
+    tell,
+)
 from workbench.comparing import REFERENCES, Comparing
 from workbench.comparison import Comparison
 from workbench.loading import load
@@ -67,9 +75,7 @@ from workbench.runtimes import Kind, Runtime, parse_kind
     default=float("inf"),
     help="Seconds for each runtime, after which no batch is begun; what is left out is told.",
 )
-@click.option(
-    "--device-id", type=click.IntRange(0), default=0, show_default=True, help="Which GPU to run on."
-)
+@device_option
 def compare(
     text: str,
     size: Size,

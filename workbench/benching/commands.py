@@ -11,7 +11,7 @@ from serving.errors import ModelUnavailable
 from workbench.benching.errand import Errand, in_own_process, prepare
 from workbench.benching.opening import available
 from workbench.benching.timing import Budget
-from workbench.commands import failing_in_one_line, listed, recipe_argument, size_option, tell
+from workbench.commands import device_option, failing_in_one_line, listed, recipe_argument, size_option, tell
 from workbench.loading import load
 from workbench.recipe import Size
 from workbench.runtimes import Kind, parse_kind
@@ -58,9 +58,7 @@ from workbench.runtimes import Kind, parse_kind
     default=float("inf"),
     help="Seconds after which no batch is begun; the same command goes on later.",
 )
-@click.option(
-    "--device-id", type=click.IntRange(0), default=0, show_default=True, help="Which GPU to run on."
-)
+@device_option
 @click.option(
     "--threads",
     type=click.IntRange(1),
