@@ -16,6 +16,7 @@ from diarization_service.metrics import DiarizationMetrics
 from gateway.cli import main
 from gateway.config import ENV_PREFIX as GATEWAY_PREFIX
 from gateway.config import GatewayConfig
+from gateway.riva.servicer import RivaService
 from serving.admission import AdmissionInterceptor
 from serving.config import ServerConfig, command, from_environment
 from serving.health import SERVICE_NAME
@@ -207,7 +208,8 @@ def test_services_are_scaled_by_how_much_of_what_they_take_is_taken():
 def test_routes_lead_to_calls_that_exist():
     route = of_kind(rendered("overlays/gateway-api"), "GRPCRoute")["gateway"]
     (rule,) = route["spec"]["rules"]
-    assert {match["method"]["service"] for match in rule["matches"]} == {CALLS["gateway"], SERVICE_NAME}
+    served = {CALLS["gateway"], RivaService.name, SERVICE_NAME}
+    assert {match["method"]["service"] for match in rule["matches"]} == served
     (backend,) = rule["backendRefs"]
     services = of_kind(rendered("overlays/gateway-api"), "Service")
     assert [port["port"] for port in services[backend["name"]]["spec"]["ports"]] == [backend["port"]]

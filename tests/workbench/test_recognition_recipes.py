@@ -12,7 +12,8 @@ from workbench.networks.threads import one_thread
 from workbench.recipe import Arrays, Case, Recipe
 
 ENCODERS = ("conformer", "zipformer", "fastconformer-0.6b")
-BATCH = Case(3, 2.0)
+# Enough of it that more than a few tokens are heard, also in sound that is made up.
+BATCH = Case(4, 4.0)
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
