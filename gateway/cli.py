@@ -1,50 +1,38 @@
 """The command line. Commands are imported when they are asked for: help answers at once, without gRPC."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
 
+from serving.lazy_commands import LazyGroup, Place
+
 INTERRUPTED = 130
 
-# Name → module, attribute, and what the list of commands says, so that listing them imports none.
-_COMMANDS: Mapping[str, tuple[str, str, str]] = {
-    "transcribe": (
+_COMMANDS: Mapping[str, Place] = {
+    "transcribe": Place(
         "gateway.commands.transcribe",
         "transcribe",
         "Turn recordings into text that says who spoke.",
     ),
-    "serve": ("gateway.commands.serve", "serve", "Run one service, or all three."),
-    "models": ("serving.models.commands", "models", "List, pull and find the models."),
-    "engines": ("gateway.commands.engines", "engines", "Build, list, check and remove TensorRT engines."),
-    "triton": (
+    "serve": Place("gateway.commands.serve", "serve", "Run one service, or all three."),
+    "models": Place("serving.models.commands", "models", "List, pull and find the models."),
+    "engines": Place(
+        "gateway.commands.engines", "engines", "Build, list, check and remove TensorRT engines."
+    ),
+    "triton": Place(
         "gateway.commands.triton",
         "triton",
         "Write recognition models as repositories of NVIDIA's Triton.",
     ),
-    "tokens": ("gateway.commands.tokens", "tokens", "Make tokens for a gateway's callers."),
-    "describe": ("gateway.commands.describe", "describe", "Say what a running gateway has behind it."),
+    "tokens": Place("gateway.commands.tokens", "tokens", "Make tokens for a gateway's callers."),
+    "describe": Place("gateway.commands.describe", "describe", "Say what a running gateway has behind it."),
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a command when it runs or is asked for its own help. Ctrl-C ends with code 130, as shells expect."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        module, attribute, _ = _COMMANDS[cmd_name]
-        command = getattr(import_module(module), attribute)
-        return command if isinstance(command, click.Command) else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, _, summary) in _COMMANDS.items()])
+class _Commands(LazyGroup):
+    """Ctrl-C ends with code 130, as shells expect."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -64,7 +52,8 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=_Commands,
+    places=_COMMANDS,
     context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
     epilog="Each command has its own manual: duoscribe COMMAND --help.",
 )

@@ -1,15 +1,11 @@
 """`duoscribe engines recipes` and `export`, and what the workbench's commands have in common."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from serving.errors import ModelUnavailable
+from serving.commands import failing_in_one_line, show
 from workbench.exports import REPORT, Exports
 from workbench.loading import load
 from workbench.recipe import Recipe, Size
@@ -53,30 +49,9 @@ def listed(read_one: Callable[[str], object]) -> Callable[..., tuple[object, ...
     return callback
 
 
-@contextmanager
-def failing_in_one_line() -> Iterator[None]:
-    """What an operator can act on ends a command with exit code 1 and its words."""
-    try:
-        yield
-    except ModelUnavailable as error:
-        raise click.ClickException(error.message) from error
-
-
 def tell(what: str) -> None:
     """Progress, which is no result."""
     click.echo(what, err=True)
-
-
-def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table for people; lines of fields between tabs for programs."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            click.echo("\t".join(row))
-        return
-    table = Table(*headings, box=None)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
 
 
 @click.command()

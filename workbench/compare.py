@@ -9,19 +9,12 @@ from pathlib import Path
 import click
 
 from asr_service.engines.ort.devices import Installation, look
+from serving.commands import failing_in_one_line, show
 from serving.cores import cores
 from workbench import cases
 from workbench.benching.opening import Opening, available
 from workbench.benching.row import Setting
-from workbench.commands import (
-    device_option,
-    failing_in_one_line,
-    listed,
-    recipe_argument,
-    show,
-    size_option,
-    tell,
-)
+from workbench.commands import device_option, listed, recipe_argument, size_option, tell
 from workbench.comparing import REFERENCES, Comparing
 from workbench.comparison import Comparison
 from workbench.loading import load

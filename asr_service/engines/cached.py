@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from asr_service.engines.layout import detect
 from asr_service.engines.ort.build import Tell, Work, in_own_process
@@ -24,7 +22,7 @@ from asr_service.engines.ort.profiles import SYNTAX, parse_all
 from asr_service.engines.ort.recipe import Recipe
 from asr_service.engines.ort.settings import PRECISIONS, EnginePrecision, Settings, parse_options
 from asr_service.engines.ort.shelf import Shelf
-from serving.errors import ModelUnavailable
+from serving.commands import failing_in_one_line, show
 from serving.models.commands import Bars, Lines
 from serving.models.integrity import fingerprint
 from serving.models.pull import Progress, Update
@@ -116,13 +114,11 @@ def build(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    try:
+    with failing_in_one_line():
         if is_recipe(model):
             _build_recipe(workshop, model, size, settings, precision)
         else:
             _build(workshop, model, settings)
-    except ModelUnavailable as error:
-        raise click.ClickException(error.message) from error
 
 
 def _build_recipe(
@@ -187,17 +183,7 @@ def _stages(recipe: Recipe, progress: Progress) -> Tell:
 @pass_workshop
 def list_engines(workshop: Workshop) -> None:
     """Every engine: what it is of, for which batches, what it was built on, its size, and when it was built."""
-    rows = [columns(entry) for entry in workshop.cache.entries()]
-    if not sys.stdout.isatty():
-        for row in rows:
-            click.echo("\t".join(row))
-        return
-    table = Table(box=None)
-    for heading in HEADINGS:
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    show(HEADINGS, [columns(entry) for entry in workshop.cache.entries()])
 
 
 @click.command()
@@ -226,10 +212,8 @@ def clean(workshop: Workshop, keys: Sequence[str], *, foreign: bool, everything:
             return entry.folder.name.startswith(tuple(keys))
         return everything or bool(entry.problem()) or (foreign and not is_native(entry, installation))
 
-    try:
+    with failing_in_one_line():
         workshop.cache.sweep()
         for entry in filter(is_meant, workshop.cache.entries()):
             workshop.cache.remove(entry)
             click.echo(f"removed {entry.folder}")
-    except ModelUnavailable as error:
-        raise click.ClickException(error.message) from error

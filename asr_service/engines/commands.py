@@ -2,7 +2,7 @@
 
 import click
 
-from asr_service.engines.lazy import LazyGroup, Place
+from serving.lazy_commands import LazyGroup, Place
 
 _CACHED = "asr_service.engines.cached"
 _WORKBENCH = "workbench.commands"

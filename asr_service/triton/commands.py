@@ -12,7 +12,7 @@ import click
 from asr_service.engines.ort.profiles import SYNTAX, Profile, defaults, parse
 from asr_service.engines.ort.settings import PRECISIONS
 from asr_service.triton.options import Options
-from serving.errors import ModelUnavailable
+from serving.commands import failing_in_one_line
 from serving.models.store import ModelStore
 
 _NEEDED = ("onnx", "onnxruntime", "tritonclient")
@@ -109,11 +109,9 @@ def export(
         raise click.ClickException(
             f"the package {missing[0]} is missing: pip install 'duoscribe[asr,cpu,kserve]'"
         )
-    try:
+    with failing_in_one_line():
         for path in _export(shop.store, model, folder, name or Path(model).resolve().name, language, chosen):
             click.echo(path)
-    except ModelUnavailable as error:
-        raise click.ClickException(error.message) from error
 
 
 def _export(

@@ -8,9 +8,9 @@ from typing import Self
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column
 
-from serving.errors import ModelUnavailable
+from serving.commands import failing_in_one_line, show
 from serving.models.manifest import Entry
 from serving.models.pull import Update
 from serving.models.store import ModelStore
@@ -34,17 +34,8 @@ def list_models(store: ModelStore) -> None:
 
     The size is that of a pulled model on disk, otherwise of its published files.
     """
-    if not sys.stdout.isatty():
-        for entry in store.entries():
-            click.echo("\t".join(_row(store, entry)))
-        return
-    table = Table(box=None)
-    for heading in ("name", "role", "licence", "size", "pulled"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("what it is")
-    for entry in store.entries():
-        table.add_row(*_row(store, entry))
-    Console().print(table)
+    unbroken = [Column(heading, no_wrap=True) for heading in ("name", "role", "licence", "size", "pulled")]
+    show([*unbroken, "what it is"], [_row(store, entry) for entry in store.entries()])
 
 
 @models.command("pull")
@@ -57,14 +48,12 @@ def pull_models(store: ModelStore, names: tuple[str, ...], *, all_default: bool)
     Can be repeated: what is there and whole is left alone, and needs no network.
     """
     chosen = dict.fromkeys((*names, *(store.default_names() if all_default or not names else ())))
-    try:
+    with failing_in_one_line():
         if sys.stderr.isatty():
             with Bars() as bars:
                 store.pull(chosen, bars)
         else:
             store.pull(chosen, Lines())
-    except ModelUnavailable as error:
-        raise click.ClickException(error.message) from error
 
 
 @models.command("path")
@@ -72,10 +61,8 @@ def pull_models(store: ModelStore, names: tuple[str, ...], *, all_default: bool)
 @pass_store
 def show_path(store: ModelStore, name: str) -> None:
     """The folder of a pulled model, on standard output."""
-    try:
+    with failing_in_one_line():
         click.echo(store.path(name))
-    except ModelUnavailable as error:
-        raise click.ClickException(error.message) from error
 
 
 class Bars:

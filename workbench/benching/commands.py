@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from asr_service.engines.ort.devices import look
+from serving.commands import failing_in_one_line
 from serving.cores import cores
 from serving.errors import ModelUnavailable
 from workbench.benching.errand import Errand, in_own_process, prepare
 from workbench.benching.opening import available
 from workbench.benching.timing import Budget
-from workbench.commands import device_option, failing_in_one_line, listed, recipe_argument, size_option, tell
+from workbench.commands import device_option, listed, recipe_argument, size_option, tell
 from workbench.loading import load
 from workbench.recipe import Size
 from workbench.runtimes import Kind, parse_kind

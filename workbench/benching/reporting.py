@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
+from serving.commands import failing_in_one_line
 from workbench.benching import plots, table
 from workbench.benching.row import read
 from workbench.benching.series import Comparison, compare
-from workbench.commands import failing_in_one_line
 
 # What an engine has to be faster than, as published figures have it.
 _BASES = ("pytorch-fp16", "pytorch-fp32")
