@@ -135,7 +135,7 @@ class _Messages(Generic[ConfigT]):
             await self._ended_early()
         kind = message.WhichOneof("message")
         if kind != "audio":
-            self._check_size(message.ByteSize(), "config")
+            check_message_size(message.ByteSize(), self._max_bytes, "config")
         return kind, message
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class _Messages(Generic[ConfigT]):
 
     def checked(self, audio: bytes) -> bytes:
         """The limit is told to callers as the audio's length; the few bytes of framing around it are free."""
-        self._check_size(len(audio), "audio")
+        check_message_size(len(audio), self._max_bytes, "audio")
         return audio
 
     async def expect_end(self) -> None:
@@ -166,12 +166,13 @@ class _Messages(Generic[ConfigT]):
             "stream ended without end_of_audio; send it after the last audio", field="end_of_audio"
         )
 
-    def _check_size(self, size: int, field: str) -> None:
-        if size > self._max_bytes:
-            raise InvalidRequest(
-                f"a message holds {size:,} bytes and the limit is {self._max_bytes:,}; send smaller chunks",
-                field=field,
-            )
+
+def check_message_size(size: int, most: int, field: str) -> None:
+    """Raises InvalidRequest, which names the field, for a message of a stream that is above the limit."""
+    if size > most:
+        raise InvalidRequest(
+            f"a message holds {size:,} bytes and the limit is {most:,}; send smaller chunks", field=field
+        )
 
 
 async def was_cancelled(context: CallContext) -> bool:
@@ -187,7 +188,8 @@ def bound_request_id(given: str, *, field: str) -> str:
     """What `field` gives, or else the call's own; from now on in its log lines and its trace. Raises InvalidConfig."""
     if given and not logs.is_request_id(given):
         raise InvalidConfig(
-            f"request_id must be at most {logs.MAX_REQUEST_ID_CHARS} printable characters", field=field
+            f"{field.rpartition('.')[2]} must be at most {logs.MAX_REQUEST_ID_CHARS} printable characters",
+            field=field,
         )
     request_id = given or logs.current_request_id()
     logs.bind_request_id(request_id)

@@ -18,7 +18,7 @@ from serving import logs, tracing
 from serving.audio import Bounds, Decoder, Recording, open_recording
 from serving.decoding.samples import MAX_BLOCK_SAMPLES
 from serving.doors import check_recording_message
-from serving.errors import InvalidConfig
+from serving.upload import bound_request_id
 from speech.audio.v1 import audio_pb2
 
 _log = logs.get_logger(__name__)
@@ -38,7 +38,7 @@ class Inference:
 
         Raises InvalidRequest, RecordingTooLong, Overloaded, and an ExceptionGroup of what recognition raises.
         """
-        _bind_id(request.id)
+        bound_request_id(request.id, field="id")
         recognizer.scheduler.check_room()
         asked = await asyncio.to_thread(self._read, request, streamed=streamed)
         language = known_language(asked.parameters.language, recognizer.info, field="parameters.language")
@@ -93,16 +93,6 @@ def whole(cuts: CutOptions) -> CutOptions:
 async def _chunks(pcm: Pcm) -> AsyncIterator[bytes]:
     for start in range(0, len(pcm), MAX_BLOCK_SAMPLES):
         yield pcm[start : start + MAX_BLOCK_SAMPLES].tobytes()
-
-
-def _bind_id(given: str) -> None:
-    if given:
-        if not logs.is_request_id(given):
-            raise InvalidConfig(
-                f"id must be at most {logs.MAX_REQUEST_ID_CHARS} printable characters", field="id"
-            )
-        logs.bind_request_id(given)
-    tracing.describe(request_id=logs.current_request_id())
 
 
 def _tell(summaries: Sequence[dict[str, float]]) -> None:

@@ -38,7 +38,7 @@ def diarized_segment(segment: Segment) -> JsonObject:
 
 
 def _json(transcript: Transcript, _: Wanted) -> str:
-    return _dumped({"text": transcript.text, "usage": _usage(transcript)})
+    return dumped({"text": transcript.text, "usage": _usage(transcript)})
 
 
 def _text(transcript: Transcript, _: Wanted) -> str:
@@ -67,11 +67,11 @@ def _verbose_json(transcript: Transcript, wanted: Wanted) -> str:
         ]
     if "segment" in wanted.granularities or not wanted.granularities:
         document["segments"] = [_verbose_segment(*each) for each in enumerate(transcript.segments)]
-    return _dumped(document)
+    return dumped(document)
 
 
 def _diarized_json(transcript: Transcript, _: Wanted) -> str:
-    return _dumped(
+    return dumped(
         {
             "task": "transcribe",
             "duration": _duration(transcript),
@@ -127,7 +127,7 @@ def _times(span: Any) -> JsonObject:
     return {"start": milliseconds(span.start) / 1000, "end": milliseconds(span.end) / 1000}
 
 
-def _dumped(document: JsonObject) -> str:
+def dumped(document: JsonObject) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 

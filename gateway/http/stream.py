@@ -1,13 +1,12 @@
 """A transcript as server-sent events, while it comes (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
-import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 from grpc import aio
 
-from gateway.http.answers import diarized_segment
+from gateway.http.answers import diarized_segment, dumped
 from gateway.http.refusals import error_body, status_of
 from gateway.http.wanted import ResponseFormat, Wanted
 from gateway.transcript import Transcript
@@ -64,4 +63,4 @@ class ToldText:
 
 
 def _event(data: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    return f"data: {dumped(data)}\n\n".encode()

@@ -9,9 +9,9 @@ from riva.client.proto.riva_asr_pb2 import StreamingRecognitionConfig, Streaming
 from gateway.riva.fields import check_known
 from serving import tracing
 from serving.config import ServerConfig
-from serving.errors import Abandoned, IdleTooLong, InvalidConfig, InvalidRequest, ProtocolViolation
+from serving.errors import Abandoned, IdleTooLong, InvalidConfig, ProtocolViolation
 from serving.idle import IdleClock
-from serving.upload import CallContext, was_cancelled
+from serving.upload import CallContext, check_message_size, was_cancelled
 from speech.gateway.v1 import gateway_pb2
 
 # What a decoder is given at a time.
@@ -61,7 +61,7 @@ class Requests:
                 field=kind or "streaming_request",
             )
         check_known(message)
-        self._check_size(message.ByteSize(), "streaming_config")
+        check_message_size(message.ByteSize(), self._max_bytes, "streaming_config")
         self.id = message.id.value
         return message.streaming_config
 
@@ -79,7 +79,7 @@ class Requests:
                     )
                 # Each look at the field copies it.
                 if audio := message.audio_content:
-                    self._check_size(len(audio), "audio_content")
+                    check_message_size(len(audio), self._max_bytes, "audio_content")
                     yield audio
 
     async def _next(self) -> StreamingRecognizeRequest | None:
@@ -106,10 +106,3 @@ class Requests:
             )
         if self.id and message.id.value not in {"", self.id}:
             raise ProtocolViolation("a stream has one id, and a second one came", field="id")
-
-    def _check_size(self, size: int, field: str) -> None:
-        if size > self._max_bytes:
-            raise InvalidRequest(
-                f"a message holds {size:,} bytes and the limit is {self._max_bytes:,}; send smaller chunks",
-                field=field,
-            )
