@@ -18,6 +18,7 @@ from asr_service.engines.ort.gate import judge
 from asr_service.engines.ort.order import Order, Report
 from asr_service.engines.ort.recipe import Recipe as Plan
 from asr_service.engines.ort.recipe import build_command, identified, tensorrt_request
+from asr_service.engines.ort.record import Record
 from asr_service.engines.ort.settings import Bounds, Settings
 from asr_service.engines.ort.shelf import loading
 from serving.errors import ModelUnavailable
@@ -84,16 +85,12 @@ class Engine:
 
     def judge(self, entry: Entry) -> None:
         """Raises ModelUnavailable where the engine's numbers are further from the CPU's than the recipe allows."""
-        if entry.record is None:
-            raise ModelUnavailable(f"{entry.folder} has lost its record; run `duoscribe engines check`")
-        judge(entry.record.figures, Bounds(self.export.recipe.relative_error[self.settings.precision], 0.0))
+        judge(_record(entry).figures, Bounds(self.export.recipe.relative_error[self.settings.precision], 0.0))
 
     def open(self, tell: Tell, *, trace: Path | None = None) -> OrtRuntime:
         """Builds it first where it is not there. `trace` as for a session. Raises ModelUnavailable."""
         plan, entry = self._plan, self.build(tell)
-        if entry.record is None:
-            raise ModelUnavailable(f"{entry.folder} has lost its record; run `duoscribe engines check`")
-        graph = entry.record.graph
+        graph = _record(entry).graph
         with loading(entry, build_command(self.export.text, self.settings)):
             return self.workplace.open_runtime(
                 entry.folder / graph,
@@ -115,3 +112,9 @@ class Engine:
             gpu,
             fingerprint=self.export.fingerprint,
         )
+
+
+def _record(entry: Entry) -> Record:
+    if entry.record is None:
+        raise ModelUnavailable(f"{entry.folder} has lost its record; run `duoscribe engines check`")
+    return entry.record

@@ -11,15 +11,13 @@ from serving.errors import ModelUnavailable
 from workbench import cases
 from workbench.difference import Difference, differences
 from workbench.recipe import Arrays, Case, Recipe
-from workbench.runtimes import Runtime, answer, on_cpu
+from workbench.runtimes import Runtime, answer, in_brief, on_cpu
 
 GRAPH = "model.onnx"
 MOST_SQUARED_ERROR = 1e-7
 """Mean over an output's numbers, in single precision."""
 LEAST_AGREEMENT = 0.999
 """Of whole numbers: where two tokens are equally likely, rounding decides."""
-# Characters of an error's message that are repeated.
-_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -122,8 +120,9 @@ def attempt(runtime: Runtime, case: Case, inputs: Arrays) -> Arrays:
     try:
         return answer(runtime, inputs)
     except Exception as error:
-        words = " ".join(str(error).split())[:_SHOWN]
-        raise ModelUnavailable(f"{runtime.kind} cannot compute {cases.notation(case)}: {words}") from error
+        raise ModelUnavailable(
+            f"{runtime.kind} cannot compute {cases.notation(case)}: {in_brief(error)}"
+        ) from error
 
 
 def _report(recipe: Recipe, path: Path, checks: tuple[Check, ...]) -> Report:

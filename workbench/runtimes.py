@@ -42,8 +42,17 @@ PRECISIONS: Mapping[Backend, tuple[Precision, ...]] = {
 """What each can compute with; the first is meant where nothing is said."""
 
 
+# Characters of an error's message that are repeated.
+_SHOWN = 200
+
+
 class OutOfMemory(Exception):  # noqa: N818 - named after what happened
     """The device has too little memory for this batch; smaller ones may run."""
+
+
+def in_brief(error: Exception) -> str:
+    """The first words of what a runtime said, which may be pages."""
+    return " ".join(str(error).split())[:_SHOWN]
 
 
 @dataclass(frozen=True)

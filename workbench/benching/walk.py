@@ -11,13 +11,11 @@ from workbench.benching.row import MEASURED, OUT_OF_MEMORY, OUTSIDE, Log, Row, S
 from workbench.benching.timing import Budget, Times, measure
 from workbench.cases import admits
 from workbench.recipe import Case, Recipe
-from workbench.runtimes import OutOfMemory, Runtime
+from workbench.runtimes import OutOfMemory, Runtime, in_brief
 
 Tell = Callable[[Row], None]
 # What another try would not change.
 _SETTLED = {MEASURED, OUT_OF_MEMORY, OUTSIDE}
-# Characters of an error's message that are kept.
-_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Bench:
         except OutOfMemory:
             return self._told(case, OUT_OF_MEMORY)
         except Exception as error:  # noqa: BLE001 - of whatever type a runtime has; other batches may still run
-            return self._told(case, " ".join(str(error).split())[:_SHOWN] or type(error).__name__)
+            return self._told(case, in_brief(error) or type(error).__name__)
         return self._told(case, MEASURED, **self._figures(case, times), memory_mib=gauge.bytes() / 2**20)
 
     def _figures(self, case: Case, times: Times) -> dict[str, Any]:
